@@ -1,0 +1,291 @@
+"""The one rollout loop: matches in, sealed batches out.
+
+Matches are admitted in plan order and every admitted match is finished, so a batch is not biased to short games. Each
+turn of the loop asks every seat that must act, takes whatever answers are there, and moves the rows that are complete.
+A fault becomes what the match's rules say; an outage voids the match and it is played again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marl_llm.agent import ILLEGAL, OK, OUTAGE, Agent, Decision, Request
+from marl_llm.agents.random import RandomAgent
+from marl_llm.boards import BrokenView
+from marl_llm.game import Game, Spec
+from marl_llm.matches import Match
+from marl_llm.ragged import Ragged, segment_sum
+from marl_llm.records import CUT, FORFEIT, PLAYED, VOID, Batch
+from marl_llm.seeding import fold
+from marl_llm.table import Table
+
+REPLAYS = 3
+DECISION, OPENING, FALLBACK = 1, 2, 3  # names of random streams
+
+
+class AgentPool(Protocol):
+    """``"name@version"`` to agent."""
+
+    def resolve(self, player: str) -> Agent: ...
+
+
+def play(
+    matches: Iterable[Match],
+    agents: AgentPool,
+    games: Callable[[Spec], Game],
+    *,
+    in_flight: int = 1024,
+    keys: bool = True,
+) -> Iterator[Batch]:
+    """Play ``matches``, at most ``in_flight`` at once, and yield batches of finished ones, every match once.
+
+    ``games`` loads a game by its spec. ``keys`` records what each turn's policy could depend on. An exception of an
+    agent ends play; tournaments wrap agents so that it becomes a fault instead.
+    """
+    return _Play(iter(matches), agents, games, in_flight, keys).run()
+
+
+class _Play:
+    def __init__(
+        self, plan: Iterator[Match], agents: AgentPool, games: Callable[[Spec], Game], in_flight: int, keys: bool
+    ) -> None:
+        self.plan, self.pool, self.load, self.in_flight, self.keys = plan, agents, games, in_flight, keys
+        self.again: deque[tuple[int, int, Match]] = deque()
+        self.tables: dict[Spec, Table] = {}
+        self.names: list[str] = []
+        self.agents: list[Agent] = [RandomAgent()]  # number 0 plays openings
+        self.agent_code: dict[str, int] = {}
+        self.planned = self.live = self.next_id = 0
+        self.exhausted = False
+        self.asked: dict[int, _Asked] = {}
+
+    def run(self) -> Iterator[Batch]:
+        while True:
+            self.admit()
+            if not self.live:
+                break
+            for table in self.tables.values():
+                self.ask(table)
+            self.collect()
+            done = sum(len(table.ended) for table in self.tables.values())
+            if done >= self.in_flight:
+                yield from self.seal()
+        yield from self.seal()
+
+    def seal(self) -> Iterator[Batch]:
+        sealed = [table.seal(self.names) for table in self.tables.values() if table.ended]
+        if sealed:
+            yield sealed[0] if len(sealed) == 1 else Batch.concat(sealed)
+
+    def admit(self) -> None:
+        """Fill free places: first matches that must be played again, then the plan, in its order."""
+        fresh: dict[Spec, list[tuple[int, int, Match]]] = {}
+        while self.live < self.in_flight:
+            if self.again:
+                number, replay, match = self.again.popleft()
+            else:
+                found = next(self.plan, None)
+                if found is None:
+                    break
+                number, replay, match = self.planned, 0, found
+                self.planned += 1
+            fresh.setdefault(match.game, []).append((number, replay, match))
+            self.live += 1
+        for spec, entries in fresh.items():
+            if spec not in self.tables:
+                self.tables[spec] = Table(self.load(spec), spec, self.in_flight)
+            self.tables[spec].start(entries, self.code)
+
+    def code(self, player: str) -> int:
+        code = self.agent_code.get(player)
+        if code is None:
+            code = self.agent_code[player] = len(self.agents)
+            self.agents.append(self.pool.resolve(player))
+            self.names.append(player)
+        return code
+
+    def ask(self, table: Table) -> None:
+        """Hand every decision that is due to the agent in its seat."""
+        row, seat = table.boards.acting()
+        table.acting = np.bincount(row, minlength=len(table.number))
+        due = ~table.waiting[row, seat]
+        row, seat = row[due], seat[due]
+        if not len(row):
+            return
+        table.waiting[row, seat] = True
+        opening = table.ply[row] < table.opening[row]
+        player = np.where(opening, 0, table.player[row, seat])
+        for code in np.unique(player).tolist():
+            mine = player == code
+            self.submit(table, code, row[mine], seat[mine])
+
+    def submit(self, table: Table, code: int, row: NDArray[np.int64], seat: NDArray[np.int64]) -> None:
+        while len(row):
+            legal, views = table.boards.legal(row, seat), table.boards.views(row, seat)
+            turn, attempt = table.turn[row, seat], table.attempt[row, seat]
+            request = Request(
+                id=self.next_id + np.arange(len(row)),
+                seat=seat,
+                turn=turn,
+                seed=fold(table.seed[row], DECISION if code else OPENING, seat, turn, attempt),
+                views=views,
+                legal=legal,
+                memory=table.memory[row, seat].tolist(),
+                fault=table.fault[row, seat],
+            )
+            try:
+                keys = views.keys() if self.keys else np.full(len(row), -1)
+                self.agents[code].submit(request)
+            except BrokenView as error:  # that match alone is at fault; ask again for the others
+                table.boards.broken[error.row] = str(error)
+                table.boards.stop(np.asarray([error.row]))
+                self.end(table, np.asarray([error.row]), VOID)
+                row, seat = row[row != error.row], seat[row != error.row]
+                continue
+            self.asked[self.next_id] = _Asked(table, code, row, seat, table.number[row].copy(), legal, keys, request)
+            self.next_id += len(row)
+            return
+
+    def collect(self) -> None:
+        """Take the answers that are there, and move every row whose seats have all answered."""
+        busy = {asked.code for asked in self.asked.values()}
+        wait = 0.0
+        while self.asked:
+            decisions = [(code, decision) for code in busy for decision in self.agents[code].poll(wait)]
+            if decisions:
+                break
+            wait = 0.05
+        else:
+            return
+        touched: dict[int, Table] = {}
+        for _, decision in decisions:
+            for base in sorted(self.asked):
+                asked = self.asked[base]
+                inside = (decision.id >= base) & (decision.id < base + len(asked.row))
+                if inside.any():
+                    whole = inside.all()
+                    self.take(asked, decision.id[inside] - base, decision if whole else _part(decision, np.flatnonzero(inside)))
+                    touched[id(asked.table)] = asked.table
+                    asked.left -= int(inside.sum())
+                    if not asked.left:
+                        del self.asked[base]
+        for table in touched.values():
+            self.step(table)
+
+    def take(self, asked: _Asked, place: NDArray[np.int64], decision: Decision) -> None:
+        table = asked.table
+        row, seat = asked.row[place], asked.seat[place]
+        fault = decision.fault.copy()
+        fault[(fault == OK) & ~_is_legal(decision.action, asked.legal, place, table.discrete)] = ILLEGAL
+        current = (table.number[row] == asked.number[place]) & table.waiting[row, seat]
+        if not current.all():  # the match ended while the agent was thinking
+            keep = np.flatnonzero(current)
+            place, row, seat, fault, decision = place[keep], row[keep], seat[keep], fault[keep], _part(decision, keep)
+        ok = fault == OK
+        table.record(row, seat, decision, fault, asked.keys[place], learn=bool(asked.code))
+        table.memory[row, seat] = _objects(decision.memory)
+        good = np.flatnonzero(ok)
+        table.move[row[good], seat[good]] = decision.action[good]
+        table.have[row[good], seat[good]] = True
+        for i in np.flatnonzero(~ok).tolist():
+            self.faulted(table, int(row[i]), int(seat[i]), int(fault[i]), asked.legal[int(place[i])])
+
+    def faulted(self, table: Table, row: int, seat: int, fault: int, legal: NDArray[np.int64]) -> None:
+        """Apply the match's rules to one failed attempt."""
+        number, _, match = table.match[row]
+        one = np.asarray([row])
+        if fault == OUTAGE:
+            table.boards.stop(one)
+            self.end(table, one, VOID, replay=True)
+        elif table.attempt[row, seat] < match.rules.retries:
+            table.attempt[row, seat] += 1
+            table.fault[row, seat] = fault
+            table.waiting[row, seat] = False
+        elif match.rules.then == "random":
+            choice = int(fold(int(table.seed[row]), FALLBACK, seat, int(table.turn[row, seat])) % len(legal))
+            table.attempt[row, seat] += 1
+            move = Decision(one, legal[[choice]], np.zeros(1, np.int8), [None])
+            table.record(one, np.asarray([seat]), move, move.fault, np.asarray([-1]), learn=False)
+            table.move[row, seat] = legal[choice]
+            table.have[row, seat] = True
+        else:
+            table.boards.stop(one)
+            self.end(table, one, FORFEIT if match.rules.then == "forfeit" else VOID, offender=seat)
+
+    def step(self, table: Table) -> None:
+        answered = table.have.sum(1)
+        ready = np.flatnonzero((answered > 0) & (answered == table.acting))
+        if not len(ready):
+            return
+        place, seat = np.nonzero(table.have[ready])
+        row = ready[place]
+        table.have[ready] = False
+        table.waiting[row, seat] = False
+        table.attempt[row, seat] = 0
+        table.fault[row, seat] = 0
+        table.turn[row, seat] += 1
+        table.ply[ready] += answered[ready]
+        over = table.boards.step(row, seat, table.move[row, seat])
+        if len(over):
+            self.end(table, over, PLAYED)
+        long = ready[(table.ply[ready] >= table.game.info.max_decisions) & (table.number[ready] >= 0)]
+        if len(long):
+            table.boards.stop(long)
+            self.end(table, long, CUT)
+
+    def end(self, table: Table, row: NDArray[np.int64], how: int, *, replay: bool = False, offender: int = -1) -> None:
+        if replay:
+            number, count, match = table.match[int(row[0])]
+            if count < REPLAYS:
+                self.again.append((number, count + 1, match))
+                table.drop(int(row[0]))
+                self.live -= 1
+                return
+        self.live -= len(row)
+        table.end(row, how, offender)
+
+
+class _Asked:
+    """One request on its way: enough to put its answers back."""
+
+    def __init__(self, table: Table, code: int, row: Any, seat: Any, number: Any, legal: Ragged, keys: Any, request: Request) -> None:
+        self.table, self.code, self.row, self.seat, self.number = table, code, row, seat, number
+        self.legal, self.keys, self.left = legal, keys, len(row)
+
+
+def _is_legal(action: Any, legal: Ragged, place: NDArray[np.int64], discrete: bool) -> NDArray[np.bool_]:
+    if not discrete:
+        return np.ones(len(place), bool)
+    mine = legal if len(place) == len(legal) and (place == np.arange(len(place))).all() else legal.take(place)
+    return segment_sum(mine.data == np.repeat(np.asarray(action), mine.lengths), mine.starts) > 0
+
+
+def _objects(values: Any) -> NDArray[Any]:
+    out = np.empty(len(values), object)
+    out[:] = values
+    return out
+
+
+def _part(decision: Decision, rows: NDArray[np.int64]) -> Decision:
+    record = {}
+    for name, values in decision.record.items():
+        if name.startswith("support.") and isinstance(values, Ragged):
+            tokens = next(v for n, v in decision.record.items() if n.startswith("token.") and isinstance(v, Ragged))
+            entries = Ragged(np.arange(len(tokens.data)), tokens.starts).take(rows).data
+            record[name] = values.take(entries)
+        else:
+            record[name] = values.take(rows) if isinstance(values, Ragged) else values[rows]
+    return Decision(
+        decision.id[rows],
+        decision.action[rows],
+        decision.fault[rows],
+        [decision.memory[i] for i in rows.tolist()],
+        decision.version,
+        record,
+        decision.streams,
+    )
