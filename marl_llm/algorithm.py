@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Protocol
 
 from marl_llm.agent import Agent
+from marl_llm.errors import UserError
 from marl_llm.game import ActionKind, Discrete, Game, GameInfo, Spec, Utility
 from marl_llm.matches import Match
 from marl_llm.records import Batch
 
 
-class Unsuitable(ValueError):
+class Unsuitable(UserError):
     """An algorithm cannot learn this game; the message says why."""
 
 
