@@ -33,7 +33,8 @@ class Tree:
 
     per node     ``seat`` (or CHANCE, OVER), ``children`` (Ragged of nodes), ``gains`` [nodes, seats] cumulative returns,
                  ``infoset`` (-1 where nobody decides), ``depth``, ``actors`` (Ragged: seats that move together here)
-    per child    ``mass`` cumulative chance probability in its row (1 at decisions), ``chance`` the probability itself
+    per edge     (aligned with ``children.data``) ``chance`` its probability (1 at decisions), ``mass`` the same cumulated
+                 in its row, ``edge_node`` the node above, ``edge_choice`` its index into ``legal.data`` (-1 at chance)
     per infoset  ``owner``, ``keys``, ``legal`` (Ragged of actions), ``own_depth`` (own earlier decisions),
                  ``own_parent`` (index into ``legal.data`` of the own decision before it, -1 if none)
 
@@ -62,6 +63,10 @@ class Tree:
         self.slot[self.legal.row_of(), self.legal.data] = spans(self.legal.starts, np.arange(len(self.legal)))[0] - np.repeat(
             self.legal.starts[:-1], self.legal.lengths
         )
+        self.edge_node = self.children.row_of()
+        decided = self.infoset[self.edge_node] >= 0
+        place = np.arange(len(self.edge_node)) - self.children.starts[self.edge_node]
+        self.edge_choice = np.where(decided, self.legal.starts[self.infoset[self.edge_node]] + place, -1)
         bounds = np.flatnonzero(np.diff(self.depth)) + 1
         self.layers = [slice(a, b) for a, b in pairwise([0, *bounds.tolist(), len(self.depth)])]
         self._texts: list[str] | None = None
