@@ -212,10 +212,10 @@ class StateBoards(Boards):
         self.scores = np.zeros((rows, game.info.seats))
         self.broken = {}
         self.codes = Codes()
-        self.clock = 0
+        self.clock = np.zeros(rows, np.int64)
 
     def start(self, row: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
-        self.clock += 1
+        self.clock[row] += 1
         for r, seed in zip(row.tolist(), seeds.tolist(), strict=True):
             self.broken.pop(r, None)
             self.scores[r] = 0
@@ -268,7 +268,7 @@ class StateBoards(Boards):
         return _StateViews(self, row.tolist(), seat.tolist())
 
     def step(self, row: NDArray[np.int64], seat: NDArray[np.int64], moves: NDArray[Any]) -> NDArray[np.int64]:
-        self.clock += 1
+        self.clock[row] += 1
         joint: dict[int, dict[Seat, Action]] = {}
         for r, s, move in zip(row.tolist(), seat.tolist(), moves.tolist(), strict=True):
             joint.setdefault(r, {})[s] = move
@@ -287,10 +287,10 @@ class StateBoards(Boards):
 class _StateViews(Views):
     def __init__(self, boards: StateBoards, rows: list[int], seats: list[Seat]) -> None:
         self.game, self.codes = boards.game, boards.codes.strings
-        self.boards, self.rows, self.seats, self.clock = boards, rows, seats, boards.clock
+        self.boards, self.rows, self.seats, self.clock = boards, rows, seats, boards.clock[rows]
 
     def _each(self, read: Callable[[Line, int, Seat], Any]) -> list[Any]:
-        if self.clock != self.boards.clock:
+        if (self.clock != self.boards.clock[self.rows]).any():
             raise StaleView("this view's match has moved on; read text, vector and key before the next step")
         out = []
         for r, s in zip(self.rows, self.seats, strict=True):
@@ -317,7 +317,7 @@ class _StateViews(Views):
     def take(self, rows: NDArray[np.int64]) -> Views:
         chosen = rows.tolist()
         views = _StateViews(self.boards, [self.rows[i] for i in chosen], [self.seats[i] for i in chosen])
-        views.clock = self.clock
+        views.clock = self.clock[rows]
         return views
 
     def states(self) -> list[State]:

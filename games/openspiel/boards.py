@@ -28,10 +28,10 @@ class SpielBoards(Boards):
         self.seat = np.full(rows, -1, np.int64)
         self.seeds, self.draws = [0] * rows, [0] * rows
         self.codes = Codes()
-        self.clock = 0
+        self.clock = np.zeros(rows, np.int64)
 
     def start(self, row: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
-        self.clock += 1
+        self.clock[row] += 1
         new = self.game.native.new_initial_state
         players = []
         for r, seed in zip(row.tolist(), seeds.tolist(), strict=True):
@@ -65,7 +65,7 @@ class SpielBoards(Boards):
         return _SpielViews(self, row, seat)
 
     def step(self, row: NDArray[np.int64], seat: NDArray[np.int64], moves: NDArray[Any]) -> NDArray[np.int64]:
-        self.clock += 1
+        self.clock[row] += 1
         states = self.states
         players = []
         for r, move in zip(row.tolist(), moves.tolist(), strict=True):
@@ -85,11 +85,11 @@ class SpielBoards(Boards):
 
 class _SpielViews(Views):
     def __init__(self, boards: SpielBoards, row: NDArray[np.int64], seat: NDArray[np.int64]) -> None:
-        self.boards, self.row, self.seat, self.clock = boards, row, seat, boards.clock
+        self.boards, self.row, self.seat, self.clock = boards, row, seat, boards.clock[row]
         self.game, self.codes = boards.game, boards.codes.strings
 
     def _pairs(self) -> list[tuple[Any, int]]:
-        if self.clock != self.boards.clock:
+        if (self.clock != self.boards.clock[self.row]).any():
             raise StaleView("this view's match has moved on; read text, vector and key before the next step")
         states = self.boards.states
         return [(states[r], s) for r, s in zip(self.row.tolist(), self.seat.tolist(), strict=True)]
@@ -109,12 +109,12 @@ class _SpielViews(Views):
         return np.asarray([getattr(state, read)(seat) for state, seat in self._pairs()], np.float32)
 
     def action_texts(self) -> list[list[str]]:
-        text = self.boards.game.text.action
-        return [[text(state, seat, action) for action in state.legal_actions()] for state, seat in self._pairs()]
+        text = self.boards.game.text.actions
+        return [text(state, seat) for state, seat in self._pairs()]
 
     def take(self, rows: NDArray[np.int64]) -> Views:
         views = _SpielViews(self.boards, self.row[rows], self.seat[rows])
-        views.clock = self.clock
+        views.clock = self.clock[rows]
         return views
 
     def states(self) -> list[State]:

@@ -1,43 +1,45 @@
 """Any OpenSpiel game as a ``Game``: ``openspiel:NAME(parameters)``. Rules, chance and views are OpenSpiel's own.
 
 A policy's key is the observation where information is perfect (OpenSpiel's information state string is the list of moves
-there) and the information state elsewhere. https://github.com/google-deepmind/open_spiel
+there) and the information state elsewhere, each after the seat. https://github.com/google-deepmind/open_spiel
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import open_spiel.python.games  # noqa: F401  # registers the games written in Python
 import pyspiel
 
-from games.openspiel.texts import text_of
+from games.openspiel.size import fits
+from games.openspiel.texts.by_name import text_of
 from marl_llm.boards import Boards
-from marl_llm.game import Action, Discrete, Game, GameInfo, Seat, State, View
+from marl_llm.errors import UserError, unknown
+from marl_llm.game import Action, Discrete, Game, GameInfo, Seat, State, Utility, View
 from marl_llm.seeding import generator
 
-UNROLL = 50_000
-"""Positions up to which a game is unrolled into a tree and stepped as arrays."""
-
 _Type = pyspiel.GameType
-_UTILITY = {_Type.Utility.ZERO_SUM: "zero_sum", _Type.Utility.IDENTICAL: "team"}
+_UTILITY: dict[Any, Utility] = {_Type.Utility.ZERO_SUM: "zero_sum", _Type.Utility.IDENTICAL: "team"}
 
 
 class OpenSpiel(Game):
-    """An OpenSpiel game by its string, such as ``"leduc_poker(players=3)"``."""
+    """An OpenSpiel game by its string, such as ``"leduc_poker(players=3)"``.
+
+    Raises UserError for a name that OpenSpiel does not have, for parameters it does not take, and for the few games that
+    have no seats (mean-field) or no integer actions.
+    """
 
     def __init__(self, name: str) -> None:
-        self.native = pyspiel.load_game(name)
-        kind = self.native.get_type()
-        if kind.dynamics == _Type.Dynamics.MEAN_FIELD:
-            raise ValueError(f"{name} is a mean-field game: it has no seats to play; use it through a population game")
-        self.kind = kind
-        self.text = text_of(kind.short_name, self.native)
+        self.native = _load(name)
+        kind = self.kind = self.native.get_type()
+        self.sampled = kind.chance_mode == _Type.ChanceMode.SAMPLED_STOCHASTIC
+        """Chance is drawn inside OpenSpiel, from a stream that the match's seed starts."""
         perfect = kind.information == _Type.Information.PERFECT_INFORMATION
+        simultaneous = kind.dynamics == _Type.Dynamics.SIMULTANEOUS
         self.by_observation = perfect and kind.provides_observation_string
+        self.text = text_of(kind.short_name, self.native)
         self.tensor = (
             "information_state_tensor"
             if kind.provides_information_state_tensor and not (perfect and kind.provides_observation_tensor)
@@ -45,27 +47,30 @@ class OpenSpiel(Game):
             if kind.provides_observation_tensor
             else None
         )
-        simultaneous = kind.dynamics == _Type.Dynamics.SIMULTANEOUS
         size = 0 if self.tensor is None else int(np.prod(getattr(self.native, f"{self.tensor}_shape")()))
-        low, high = self.native.min_utility(), self.native.max_utility()
+        at_end = kind.reward_model == _Type.RewardModel.TERMINAL
+        merges = self.by_observation and at_end and not simultaneous
         self.info = GameInfo(
             name=str(self.native),
             seats=self.native.num_players(),
-            returns=(float(low), float(high)),
+            returns=(float(self.native.min_utility()), float(self.native.max_utility())),
             max_decisions=self.native.max_game_length() * (self.native.num_players() if simultaneous else 1),
             action=Discrete(self.native.num_distinct_actions()),
-            utility=_UTILITY.get(kind.utility, "general"),  # type: ignore[arg-type]
+            utility=_UTILITY.get(kind.utility, "general"),
             vector=(size,) if size else None,
             perfect_information=perfect and not simultaneous,
-            rewards_at_end=kind.reward_model == _Type.RewardModel.TERMINAL,
-            enumerable=kind.chance_mode != _Type.ChanceMode.SAMPLED_STOCHASTIC and _positions(self.native) <= UNROLL,
+            rewards_at_end=at_end,
+            enumerable=not self.sampled and fits(str(self.native), merges),
             simultaneous=simultaneous,
             key_kind="state" if self.by_observation else "information" if kind.provides_information_state_string else "history",
             summary=kind.long_name,
         )
 
     def start(self, seed: int) -> State:
-        return SpielState(self, self.native.new_initial_state())
+        if not self.sampled:
+            return SpielState(self, self.native.new_initial_state())
+        parameters = {**self.native.get_parameters(), "rng_seed": seed % 2**31}
+        return SpielState(self, pyspiel.load_game(self.kind.short_name, parameters).new_initial_state(), seed)
 
     def rules(self, seat: Seat) -> str:
         return self.text.rules(seat)
@@ -73,22 +78,21 @@ class OpenSpiel(Game):
     def boards(self, rows: int) -> Boards:
         from games.openspiel.boards import SpielBoards
 
-        if self.info.enumerable or self.info.simultaneous:
+        if self.info.enumerable or self.info.simultaneous or self.sampled:
             return super().boards(rows)
         return SpielBoards(self, rows)
 
     def key(self, state: Any, seat: Seat) -> str:
         """What the seat's policy may depend on."""
-        if self.by_observation:
-            return f"{seat}:{state.observation_string(seat)}"
-        return state.information_state_string(seat)
+        return f"{seat}:{state.observation_string(seat) if self.by_observation else state.information_state_string(seat)}"
 
     def view(self, state: Any, seat: Seat | None) -> View:
         if seat is None:
             return View(text=lambda: str(state), key=lambda: state.history_str())
+        tensor = self.tensor
         return View(
             text=lambda: self.text.view(state, seat),
-            vector=None if self.tensor is None else lambda: np.asarray(getattr(state, self.tensor)(seat), np.float32),
+            vector=None if tensor is None else lambda: np.asarray(getattr(state, tensor)(seat), np.float32),
             key=None if self.info.key_kind == "history" else lambda: self.key(state, seat),
         )
 
@@ -96,10 +100,10 @@ class OpenSpiel(Game):
 class SpielState(State):
     """A pyspiel state behind the ``State`` contract."""
 
-    __slots__ = ("game", "native")
+    __slots__ = ("game", "native", "seed")
 
-    def __init__(self, game: OpenSpiel, native: Any) -> None:
-        self.game, self.native = game, native
+    def __init__(self, game: OpenSpiel, native: Any, seed: int = 0) -> None:
+        self.game, self.native, self.seed = game, native, seed
 
     def to_act(self) -> tuple[Seat, ...]:
         player = self.native.current_player()
@@ -132,50 +136,50 @@ class SpielState(State):
         self.native.apply_action(outcome)
 
     def action_text(self, seat: Seat, action: Action) -> str:
-        return self.game.text.action(self.native, seat, action)
+        return self.game.text.actions(self.native, seat)[self.native.legal_actions(seat).index(action)]
 
     def clone(self) -> State:
-        return SpielState(self.game, self.native.clone())
+        if not self.game.sampled:
+            return SpielState(self.game, self.native.clone())
+        copy = self.game.start(self.seed)  # pyspiel's clones share one stream of chance; a replay has its own
+        for action in self.native.history():
+            copy.native.apply_action(action)  # type: ignore[attr-defined]
+        return copy
 
     def resample(self, seat: Seat, seed: int) -> State:
-        rng = generator(seed)
+        if self.game.info.perfect_information:
+            return self.clone()
         try:
-            return SpielState(self.game, self.native.resample_from_infostate(seat, rng.random))
+            return SpielState(self.game, self.native.resample_from_infostate(seat, generator(seed).random))
         except (RuntimeError, pyspiel.SpielError) as error:
-            raise NotImplementedError(f"{self.game.info.name} cannot resample hidden information: {error}") from error
-
-    def __getstate__(self) -> Any:
-        return self.game, str(self.game.native), self.native.serialize()
+            raise NotImplementedError(f"{self.game.info.name} cannot resample hidden information: {_one_line(error)}") from error
 
 
-@lru_cache(maxsize=256)
-def _estimate(name: str, probes: int = 48) -> float:
-    """Knuth's (1975) estimate of the number of positions in the game tree, by random descents."""
-    game, rng = pyspiel.load_game(name), generator(20_24)
-    total = 0.0
-    for _ in range(probes):
-        state, weight = game.new_initial_state(), 1.0
-        while not state.is_terminal() and weight < 1e12:
-            total += weight / probes
-            if state.is_simultaneous_node():
-                joint = [state.legal_actions(p) for p in range(game.num_players())]
-                weight *= float(np.prod([max(len(legal), 1) for legal in joint]))
-                state.apply_actions([int(rng.choice(legal)) if legal else 0 for legal in joint])
-            else:
-                legal = state.legal_actions()
-                weight *= len(legal)
-                state.apply_action(int(rng.choice(legal)))
-        total += weight / probes
-    return total
+def _load(name: str) -> Any:
+    short = name.partition("(")[0].strip()
+    known = set(pyspiel.registered_names())
+    if short not in known:
+        raise unknown("OpenSpiel game", short, known)
+    try:
+        native = pyspiel.load_game(name)
+        kind = native.get_type()
+        if kind.dynamics == _Type.Dynamics.MEAN_FIELD:
+            raise UserError(f"{name} is a mean-field game: it has no seats to play")
+        if kind.chance_mode == _Type.ChanceMode.SAMPLED_STOCHASTIC and "rng_seed" not in kind.parameter_specification:
+            raise UserError(f"{name} draws chance from a stream that cannot be seeded, so no match of it can be repeated")
+        state = native.new_initial_state()
+        if not state.is_simultaneous_node():
+            state.legal_actions()  # raises where actions are not integers
+    except (RuntimeError, IndexError, pyspiel.SpielError) as error:  # the types in which pyspiel passes on C++ errors
+        takes = ", ".join(sorted(kind_of(short).parameter_specification)) or "none"
+        raise UserError(f"OpenSpiel game {name!r} cannot be made: {_one_line(error)}; parameters of {short}: {takes}") from error
+    return native
 
 
-def _positions(native: Any) -> float:
-    """Estimated size of the unrolled game; equal positions of a perfect-information game count once, about the square root."""
-    kind = native.get_type()
-    merges = (
-        kind.information == _Type.Information.PERFECT_INFORMATION
-        and kind.provides_observation_string
-        and kind.reward_model == _Type.RewardModel.TERMINAL
-    )
-    size = _estimate(str(native))
-    return size**0.5 if merges and size < 1e8 else size
+def kind_of(short: str) -> Any:
+    """OpenSpiel's description of a registered game."""
+    return next(kind for kind in pyspiel.registered_games() if kind.short_name == short)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,79 @@
+"""Whether an OpenSpiel game is small enough to unroll: a quick estimate rejects the large ones, a count decides the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import pyspiel
+
+from marl_llm.seeding import generator
+
+UNROLL = 50_000
+"""Positions up to which a game is unrolled into a tree and stepped as arrays."""
+
+PROBES = 48
+
+
+@lru_cache(maxsize=256)
+def fits(name: str, merges: bool, limit: int = UNROLL) -> bool:
+    """Whether the game has at most ``limit`` positions; with ``merges``, equal observations at equal depth are one position."""
+    game = pyspiel.load_game(name)
+    size = _estimate(game)
+    return (size**0.5 if merges else size) <= limit and _counted(game, merges, limit)
+
+
+def _estimate(game: Any) -> float:
+    """Knuth's (1975) estimate of the number of positions in the game tree, by random descents."""
+    rng = generator(20_24)
+    total = 0.0
+    for _ in range(PROBES):
+        state, weight = game.new_initial_state(), 1.0
+        while not state.is_terminal() and weight < 1e12:
+            total += weight / PROBES
+            choices = _choices(state)
+            weight *= math.prod(len(actions) for actions in choices)
+            _apply(state, [actions[int(rng.integers(len(actions)))] for actions in choices])
+        total += weight / PROBES
+    return total
+
+
+def _counted(game: Any, merges: bool, limit: int) -> bool:
+    layer, count = [game.new_initial_state()], 1
+    while layer:
+        below: list[Any] = []
+        seen: set[tuple[int, str]] = set()
+        for state in layer:
+            if state.is_terminal():
+                continue
+            for move in product(*_choices(state)):
+                child = state.clone()
+                _apply(child, move)
+                if merges and child.current_player() >= 0:
+                    key = child.current_player(), child.observation_string(child.current_player())
+                    if key in seen:
+                        continue
+                    seen.add(key)
+                below.append(child)
+                count += 1
+                if count > limit:
+                    return False
+        layer = below
+    return True
+
+
+def _choices(state: Any) -> list[list[int]]:
+    """What each mover can do next: one mover, chance included, or all seats at once."""
+    if state.is_simultaneous_node():
+        return [state.legal_actions(seat) or [0] for seat in range(state.num_players())]
+    return [state.legal_actions()]
+
+
+def _apply(state: Any, move: Sequence[int]) -> None:
+    if state.is_simultaneous_node():
+        state.apply_actions(list(move))
+    else:
+        state.apply_action(move[0])
