@@ -13,8 +13,8 @@ class UserError(Exception):
 class MissingExtra(UserError):
     """Something needs an optional package; the message has the pip line."""
 
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the extra '{extra}': pip install 'marl-llm[{extra}]'")
+    def __init__(self, what: str, extra: str, distribution: str = "marl-llm") -> None:
+        super().__init__(f"{what} needs the extra '{extra}': pip install '{distribution}[{extra}]'")
 
 
 def unknown(kind: str, value: str, known: Iterable[str]) -> UserError:

@@ -1,0 +1,51 @@
+"""A plain function as an agent: ``module:choose`` with ``choose(text, legal) -> move``.
+
+``text`` is what the seat sees, ``legal`` the legal moves as text; the answer is one of them. An answer that is none of
+them is an illegal move, an exception a crash: faults of that match, for its rules to handle.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from marl_llm.agent import CRASH, ILLEGAL, OK, Agent, Decision, Immediate, Request
+from marl_llm.errors import UserError
+
+Choose = Callable[[str, Sequence[str]], str]
+
+
+class CallableAgent(Immediate):
+    def __init__(self, choose: Choose, name: str = "callable") -> None:
+        super().__init__()
+        self.choose, self.name = choose, name
+
+    def decide(self, request: Request) -> Decision:
+        answers = [
+            self._answer(text, legal, request.legal[i].tolist())
+            for i, (text, legal) in enumerate(zip(request.views.texts(), request.views.action_texts(), strict=True))
+        ]
+        action, fault = zip(*answers, strict=True)
+        return Decision(request.id, np.asarray(action), np.asarray(fault, np.int8), [None] * len(request))
+
+    def _answer(self, text: str, legal: list[str], actions: list[Any]) -> tuple[Any, int]:
+        try:
+            move = self.choose(text, legal)
+        except Exception as error:  # the function's own fault is data, not ours to die of
+            warnings.warn(f"{self.name} raised {type(error).__name__}: {error}", stacklevel=2)
+            return actions[0], CRASH
+        return (actions[legal.index(move)], OK) if move in legal else (actions[0], ILLEGAL)
+
+
+def agent_of(found: Any, name: str) -> Agent:
+    """The agent that ``found`` is, makes (a class of agents), or becomes (a function)."""
+    if isinstance(found, type) and hasattr(found, "submit"):
+        return found()
+    if hasattr(found, "submit") and hasattr(found, "poll"):
+        return found
+    if callable(found) and not isinstance(found, type):
+        return CallableAgent(found, name)
+    raise UserError(f"agent {name!r} is a {type(found).__name__}; expected a function (text, legal) -> move, or an Agent")
