@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import permutations, product
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from marl_llm.game import Seat, Spec
 from marl_llm.seeding import fold, name_key
@@ -41,22 +44,38 @@ class Match:
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
     @property
+    def kind(self) -> tuple[Any, ...]:
+        """All but the deal, hashable."""
+        return self.game, self.players, self.learn, self.opening, self.rules, tuple(self.tags.items()) if self.tags else ()
+
+    @property
     def id(self) -> int:
         """64 bits, equal in every process; a replayed match keeps it."""
-        rest = [self.game, self.seed, self.players, sorted(self.learn), self.opening, self.rules.retries, self.rules.then]
-        return name_key(json.dumps([*rest, sorted(self.tags.items())]))
+        return fold(kind_key(self.kind), self.seed)
 
 
-def deal_seed(seed: int, k: int) -> int:
-    """Seed of the ``k``-th deal of a schedule; the same deal serves every seating and every pairing."""
+@lru_cache(maxsize=4096)
+def kind_key(kind: tuple[Any, ...]) -> int:
+    """The 64-bit integer that stands for a kind of match; a match's id is this folded with its seed."""
+    game, players, learn, opening, rules, tags = kind
+    return name_key(json.dumps([game, players, sorted(learn), opening, rules.retries, rules.then, sorted(tags)]))
+
+
+def deal_seed(seed: int, k: Any) -> Any:
+    """Seed of the ``k``-th deal of a schedule (an int, or an array of them); one deal serves every seating and every pairing."""
     return fold(seed, k) >> 1
+
+
+def _deals(seed: int, count: int) -> Iterator[int]:
+    for start in range(0, count, 1024):
+        yield from deal_seed(seed, np.arange(start, min(start + 1024, count))).tolist()
 
 
 def self_play(game: Spec, player: str, seats: int, count: int, seed: int, *, opening: int = 0) -> Iterator[Match]:
     """``count`` matches in which ``player`` holds and learns from every seat."""
     everyone = frozenset(range(seats))
-    for k in range(count):
-        yield Match(game=game, seed=deal_seed(seed, k), players=(player,) * seats, learn=everyone, opening=opening)
+    for deal in _deals(seed, count):
+        yield Match(game=game, seed=deal, players=(player,) * seats, learn=everyone, opening=opening)
 
 
 def seatings(agents: Sequence[str], seats: int) -> list[tuple[str, ...]]:
@@ -69,6 +88,6 @@ def seatings(agents: Sequence[str], seats: int) -> list[tuple[str, ...]]:
 def round_robin(game: Spec, agents: Sequence[str], seats: int, rounds: int, seed: int, rules: Rules = HOUSE_RULES) -> Iterator[Match]:
     """``rounds`` deals, each played by every ordered seating, so that luck and seats cancel in every comparison."""
     tables = seatings(agents, seats)
-    for k in range(rounds):
+    for deal in _deals(seed, rounds):
         for table in tables:
-            yield Match(game=game, seed=deal_seed(seed, k), players=table, rules=rules)
+            yield Match(game=game, seed=deal, players=table, rules=rules)

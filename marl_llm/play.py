@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, repeat
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,9 +52,7 @@ def play(
 
 
 class _Play:
-    def __init__(
-        self, plan: Iterator[Match], agents: AgentPool, games: Callable[[Spec], Game], in_flight: int, keys: bool
-    ) -> None:
+    def __init__(self, plan: Iterator[Match], agents: AgentPool, games: Callable[[Spec], Game], in_flight: int, keys: bool) -> None:
         self.plan, self.pool, self.load, self.in_flight, self.keys = plan, agents, games, in_flight, keys
         self.again: deque[tuple[int, int, Match]] = deque()
         self.tables: dict[Spec, Table] = {}
@@ -61,7 +60,6 @@ class _Play:
         self.agents: list[Agent] = [RandomAgent()]  # number 0 plays openings
         self.agent_code: dict[str, int] = {}
         self.planned = self.live = self.next_id = 0
-        self.exhausted = False
         self.asked: dict[int, _Asked] = {}
 
     def run(self) -> Iterator[Batch]:
@@ -72,31 +70,27 @@ class _Play:
             for table in self.tables.values():
                 self.ask(table)
             self.collect()
-            done = sum(len(table.ended) for table in self.tables.values())
-            if done >= self.in_flight:
+            if sum(table.done for table in self.tables.values()) >= self.in_flight:
                 yield from self.seal()
         yield from self.seal()
 
     def seal(self) -> Iterator[Batch]:
-        sealed = [table.seal(self.names) for table in self.tables.values() if table.ended]
+        sealed = [table.seal(self.names) for table in self.tables.values() if table.done]
         if sealed:
             yield sealed[0] if len(sealed) == 1 else Batch.concat(sealed)
 
     def admit(self) -> None:
         """Fill free places: first matches that must be played again, then the plan, in its order."""
-        fresh: dict[Spec, list[tuple[int, int, Match]]] = {}
-        while self.live < self.in_flight:
-            if self.again:
-                number, replay, match = self.again.popleft()
-            else:
-                found = next(self.plan, None)
-                if found is None:
-                    break
-                number, replay, match = self.planned, 0, found
-                self.planned += 1
-            fresh.setdefault(match.game, []).append((number, replay, match))
-            self.live += 1
-        for spec, entries in fresh.items():
+        room = self.in_flight - self.live
+        entries = [self.again.popleft() for _ in range(min(room, len(self.again)))]
+        fresh = list(islice(self.plan, room - len(entries)))
+        entries += zip(range(self.planned, self.planned + len(fresh)), repeat(0), fresh)
+        self.planned += len(fresh)
+        self.live += len(entries)
+        by_game: dict[Spec, list[tuple[int, int, Match]]] = {}
+        for entry in entries:
+            by_game.setdefault(entry[2].game, []).append(entry)
+        for spec, entries in by_game.items():
             if spec not in self.tables:
                 self.tables[spec] = Table(self.load(spec), spec, self.in_flight)
             self.tables[spec].start(entries, self.code)
@@ -113,21 +107,24 @@ class _Play:
         """Hand every decision that is due to the agent in its seat."""
         row, seat = table.boards.acting()
         table.acting = np.bincount(row, minlength=len(table.number))
-        due = ~table.waiting[row, seat]
-        row, seat = row[due], seat[due]
+        cell = row * table.seats + seat
+        waiting = table.waiting[cell]
+        if waiting.any():
+            due = np.flatnonzero(~waiting)
+            row, seat, cell = row[due], seat[due], cell[due]
         if not len(row):
             return
-        table.waiting[row, seat] = True
-        opening = table.ply[row] < table.opening[row]
-        player = np.where(opening, 0, table.player[row, seat])
-        for code in np.unique(player).tolist():
-            mine = player == code
+        table.waiting[cell] = True
+        player = np.where(table.ply[row] < table.opening[row], 0, table.player[cell])
+        for code in np.flatnonzero(np.bincount(player)).tolist():
+            mine = np.flatnonzero(player == code)
             self.submit(table, code, row[mine], seat[mine])
 
     def submit(self, table: Table, code: int, row: NDArray[np.int64], seat: NDArray[np.int64]) -> None:
         while len(row):
             legal, views = table.boards.legal(row, seat), table.boards.views(row, seat)
-            turn, attempt = table.turn[row, seat], table.attempt[row, seat]
+            cell = row * table.seats + seat
+            turn, attempt = table.turn[cell], table.attempt[cell]
             request = Request(
                 id=self.next_id + np.arange(len(row)),
                 seat=seat,
@@ -135,8 +132,8 @@ class _Play:
                 seed=fold(table.seed[row], DECISION if code else OPENING, seat, turn, attempt),
                 views=views,
                 legal=legal,
-                memory=table.memory[row, seat].tolist(),
-                fault=table.fault[row, seat],
+                memory=table.memory[cell].tolist(),
+                fault=table.fault[cell],
             )
             try:
                 keys = views.keys() if self.keys else np.full(len(row), -1)
@@ -147,7 +144,7 @@ class _Play:
                 self.end(table, np.asarray([error.row]), VOID)
                 row, seat = row[row != error.row], seat[row != error.row]
                 continue
-            self.asked[self.next_id] = _Asked(table, code, row, seat, table.number[row].copy(), legal, keys, request)
+            self.asked[self.next_id] = _Asked(table, code, row, seat, table.number[row], legal, keys)
             self.next_id += len(row)
             return
 
@@ -156,14 +153,14 @@ class _Play:
         busy = {asked.code for asked in self.asked.values()}
         wait = 0.0
         while self.asked:
-            decisions = [(code, decision) for code in busy for decision in self.agents[code].poll(wait)]
+            decisions = [decision for code in busy for decision in self.agents[code].poll(wait)]
             if decisions:
                 break
             wait = 0.05
         else:
             return
         touched: dict[int, Table] = {}
-        for _, decision in decisions:
+        for decision in decisions:
             for base in sorted(self.asked):
                 asked = self.asked[base]
                 inside = (decision.id >= base) & (decision.id < base + len(asked.row))
@@ -180,57 +177,58 @@ class _Play:
     def take(self, asked: _Asked, place: NDArray[np.int64], decision: Decision) -> None:
         table = asked.table
         row, seat = asked.row[place], asked.seat[place]
-        fault = decision.fault.copy()
-        fault[(fault == OK) & ~_is_legal(decision.action, asked.legal, place, table.discrete)] = ILLEGAL
-        current = (table.number[row] == asked.number[place]) & table.waiting[row, seat]
+        cell = row * table.seats + seat
+        fault = np.where((decision.fault == OK) & ~_is_legal(decision.action, asked.legal, place, table.discrete), ILLEGAL, decision.fault)
+        current = (table.number[row] == asked.number[place]) & table.waiting[cell]
         if not current.all():  # the match ended while the agent was thinking
             keep = np.flatnonzero(current)
-            place, row, seat, fault, decision = place[keep], row[keep], seat[keep], fault[keep], _part(decision, keep)
-        ok = fault == OK
-        table.record(row, seat, decision, fault, asked.keys[place], learn=bool(asked.code))
-        table.memory[row, seat] = _objects(decision.memory)
-        good = np.flatnonzero(ok)
-        table.move[row[good], seat[good]] = decision.action[good]
-        table.have[row[good], seat[good]] = True
-        for i in np.flatnonzero(~ok).tolist():
-            self.faulted(table, int(row[i]), int(seat[i]), int(fault[i]), asked.legal[int(place[i])])
+            place, row, seat, cell, fault, decision = place[keep], row[keep], seat[keep], cell[keep], fault[keep], _part(decision, keep)
+        table.record(row, seat, decision, fault.astype(np.int8), asked.keys[place], learn=bool(asked.code))
+        table.memory[cell] = _objects(decision.memory)
+        good = np.flatnonzero(fault == OK)
+        table.move[cell[good]] = decision.action[good]
+        table.have[cell[good]] = True
+        for i in np.flatnonzero(fault).tolist():
+            if table.waiting[cell[i]]:  # not so where another seat's fault has just ended the match
+                self.faulted(table, int(row[i]), int(seat[i]), int(fault[i]), asked.legal[int(place[i])])
 
     def faulted(self, table: Table, row: int, seat: int, fault: int, legal: NDArray[np.int64]) -> None:
         """Apply the match's rules to one failed attempt."""
-        number, _, match = table.match[row]
-        one = np.asarray([row])
+        _, _, match = table.match[row]
+        one, cell = np.asarray([row]), row * table.seats + seat
         if fault == OUTAGE:
             table.boards.stop(one)
             self.end(table, one, VOID, replay=True)
-        elif table.attempt[row, seat] < match.rules.retries:
-            table.attempt[row, seat] += 1
-            table.fault[row, seat] = fault
-            table.waiting[row, seat] = False
+        elif table.attempt[cell] < match.rules.retries:
+            table.attempt[cell] += 1
+            table.fault[cell] = fault
+            table.waiting[cell] = False
         elif match.rules.then == "random":
-            choice = int(fold(int(table.seed[row]), FALLBACK, seat, int(table.turn[row, seat])) % len(legal))
-            table.attempt[row, seat] += 1
+            choice = int(fold(int(table.seed[row]), FALLBACK, seat, int(table.turn[cell])) % len(legal))
+            table.attempt[cell] += 1
             move = Decision(one, legal[[choice]], np.zeros(1, np.int8), [None])
             table.record(one, np.asarray([seat]), move, move.fault, np.asarray([-1]), learn=False)
-            table.move[row, seat] = legal[choice]
-            table.have[row, seat] = True
+            table.move[cell] = legal[choice]
+            table.have[cell] = True
         else:
             table.boards.stop(one)
             self.end(table, one, FORFEIT if match.rules.then == "forfeit" else VOID, offender=seat)
 
     def step(self, table: Table) -> None:
-        answered = table.have.sum(1)
+        answered = table.have.reshape(-1, table.seats).sum(1)
         ready = np.flatnonzero((answered > 0) & (answered == table.acting))
         if not len(ready):
             return
-        place, seat = np.nonzero(table.have[ready])
-        row = ready[place]
-        table.have[ready] = False
-        table.waiting[row, seat] = False
-        table.attempt[row, seat] = 0
-        table.fault[row, seat] = 0
-        table.turn[row, seat] += 1
+        cells = table.cells(ready).reshape(-1)
+        cell = cells[table.have[cells]]
+        row, seat = np.divmod(cell, table.seats)
+        table.have[cell] = False
+        table.waiting[cell] = False
+        table.attempt[cell] = 0
+        table.fault[cell] = 0
+        table.turn[cell] += 1
         table.ply[ready] += answered[ready]
-        over = table.boards.step(row, seat, table.move[row, seat])
+        over = table.boards.step(row, seat, table.move[cell])
         if len(over):
             self.end(table, over, PLAYED)
         long = ready[(table.ply[ready] >= table.game.info.max_decisions) & (table.number[ready] >= 0)]
@@ -239,21 +237,20 @@ class _Play:
             self.end(table, long, CUT)
 
     def end(self, table: Table, row: NDArray[np.int64], how: int, *, replay: bool = False, offender: int = -1) -> None:
+        self.live -= len(row)
         if replay:
             number, count, match = table.match[int(row[0])]
             if count < REPLAYS:
                 self.again.append((number, count + 1, match))
-                table.drop(int(row[0]))
-                self.live -= 1
+                table.release(row)
                 return
-        self.live -= len(row)
         table.end(row, how, offender)
 
 
 class _Asked:
     """One request on its way: enough to put its answers back."""
 
-    def __init__(self, table: Table, code: int, row: Any, seat: Any, number: Any, legal: Ragged, keys: Any, request: Request) -> None:
+    def __init__(self, table: Table, code: int, row: Any, seat: Any, number: Any, legal: Ragged, keys: Any) -> None:
         self.table, self.code, self.row, self.seat, self.number = table, code, row, seat, number
         self.legal, self.keys, self.left = legal, keys, len(row)
 
@@ -272,7 +269,7 @@ def _objects(values: Any) -> NDArray[Any]:
 
 
 def _part(decision: Decision, rows: NDArray[np.int64]) -> Decision:
-    record = {}
+    record: dict[str, NDArray[Any] | Ragged] = {}
     for name, values in decision.record.items():
         if name.startswith("support.") and isinstance(values, Ragged):
             tokens = next(v for n, v in decision.record.items() if n.startswith("token.") and isinstance(v, Ragged))

@@ -1,8 +1,11 @@
-"""The matches of one game in progress, as columns over board rows, and the turns recorded of them until they are sealed."""
+"""The matches of one game in progress, as columns over board rows, and the turns recorded of them until they are sealed.
+
+A cell is one seat of one row: cell ``row * seats + seat`` of the flat columns.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +13,12 @@ from numpy.typing import NDArray
 
 from marl_llm.agent import OK, Decision
 from marl_llm.game import Discrete, Game, Spec
-from marl_llm.matches import Match
+from marl_llm.matches import Match, kind_key
 from marl_llm.ragged import Ragged, starts_of
 from marl_llm.records import FORFEIT, VOID, Batch
+from marl_llm.seeding import fold
+
+Rows = NDArray[np.int64]
 
 
 class Table:
@@ -20,58 +26,72 @@ class Table:
 
     def __init__(self, game: Game, spec: Spec, rows: int) -> None:
         self.game, self.spec, self.boards = game, spec, game.boards(rows)
-        seats = game.info.seats
+        self.seats = seats = game.info.seats
         self.discrete = isinstance(game.info.action, Discrete)
-        shape, dtype = ((rows, seats), np.int64) if self.discrete else ((rows, seats), object)
-        self.free = list(range(rows - 1, -1, -1))
+        self.free = list(range(rows))
         self.match: list[Any] = [None] * rows
+        """Of every row (plan number, replays so far, match)."""
         self.number = np.full(rows, -1)
         """Admission number of the match in a row; -1 where the row is free."""
-        self.admitted = 0
-        self.seed = np.zeros(rows, np.uint64)
-        self.opening, self.ply, self.acting = (np.zeros(rows, np.int64) for _ in range(3))
-        self.player, self.turn = np.zeros((rows, seats), np.int64), np.zeros((rows, seats), np.int64)
-        self.attempt, self.fault = np.zeros((rows, seats), np.int64), np.zeros((rows, seats), np.int8)
-        self.learn, self.waiting, self.have = (np.zeros((rows, seats), bool) for _ in range(3))
-        self.memory = np.full((rows, seats), None, object)
-        self.move = np.zeros(shape, dtype)
+        self.admitted = self.done = 0
+        self.id, self.seed = np.zeros(rows, np.uint64), np.zeros(rows, np.uint64)
+        self.plan, self.opening, self.ply, self.acting = (np.zeros(rows, np.int64) for _ in range(4))
+        cells = rows * seats
+        self.player, self.turn, self.attempt = (np.zeros(cells, np.int64) for _ in range(3))
+        self.fault = np.zeros(cells, np.int8)
+        self.learn, self.waiting, self.have = (np.zeros(cells, bool) for _ in range(3))
+        self.memory = np.full(cells, None, object)
+        self.move = np.zeros(cells, np.int64 if self.discrete else object)
         self.chunks: list[Batch] = []
-        self.dropped: set[int] = set()
-        self.ended: list[tuple[int, int, Match, int, NDArray[np.float64], str | None, NDArray[np.int64]]] = []
+        self.ended: list[dict[str, NDArray[Any]]] = []
+        self.errors: dict[int, str] = {}
+        """Why a match was set aside, by plan number."""
 
-    def start(self, entries: list[tuple[int, int, Match]], code: Callable[[str], int]) -> None:
-        row = np.asarray([self.free.pop() for _ in entries], np.int64)
-        seats = self.game.info.seats
-        for r, entry in zip(row.tolist(), entries, strict=True):
-            match = entry[2]
-            if len(match.players) != seats:
-                raise ValueError(f"{self.spec} has {seats} seats, and the match names {len(match.players)} players: {', '.join(match.players)}")
+    def cells(self, row: Rows) -> Rows:
+        """All cells of some rows, shape [rows, seats]."""
+        return row[:, None] * self.seats + np.arange(self.seats)
+
+    def start(self, entries: Sequence[tuple[int, int, Match]], code: Callable[[str], int]) -> None:
+        count, seats = len(entries), self.seats
+        rows, self.free = self.free[:count], self.free[count:]
+        kinds: dict[tuple[Any, ...], int] = {}
+        kind = np.asarray([kinds.setdefault(match.kind, len(kinds)) for _, _, match in entries])
+        for _, players, *_ in kinds:
+            if len(players) != seats:
+                raise ValueError(f"{self.spec} has {seats} seats, and the match names {len(players)} players: {', '.join(players)}")
+        for r, entry in zip(rows, entries, strict=True):
             self.match[r] = entry
-        self.number[row] = self.admitted + np.arange(len(entries))
-        self.admitted += len(entries)
-        self.seed[row] = [match.seed for _, _, match in entries]
-        self.opening[row] = [match.opening for _, _, match in entries]
-        self.player[row] = [[code(player) for player in match.players] for _, _, match in entries]
-        self.learn[row] = [[seat in match.learn for seat in range(seats)] for _, _, match in entries]
-        for column in (self.ply, self.turn, self.attempt, self.fault, self.waiting, self.have):
-            column[row] = 0
-        self.memory[row] = None
+        row = np.asarray(rows, np.int64)
+        cells = self.cells(row)
+        self.number[row] = self.admitted + np.arange(count)
+        self.admitted += count
+        self.plan[row] = [number for number, _, _ in entries]
+        self.seed[row] = np.asarray([match.seed for _, _, match in entries], np.uint64)
+        self.id[row] = fold(np.asarray([kind_key(key) for key in kinds], np.uint64)[kind], self.seed[row])
+        self.opening[row] = np.asarray([opening for _, _, _, opening, *_ in kinds])[kind]
+        self.player[cells] = np.asarray([[code(player) for player in players] for _, players, *_ in kinds])[kind]
+        self.learn[cells] = np.asarray([[seat in learn for seat in range(seats)] for _, _, learn, *_ in kinds])[kind]
+        self.ply[row] = 0
+        for column in (self.turn, self.attempt, self.fault, self.waiting, self.have):
+            column[cells] = 0
+        self.memory[cells] = None
         self.boards.start(row, self.seed[row])
 
-    def record(self, row: Any, seat: Any, decision: Decision, fault: Any, keys: Any, *, learn: bool) -> None:
-        now = self.boards.returns(row)[np.arange(len(row)), seat] if not self.game.info.rewards_at_end else np.zeros(len(row))
+    def record(self, row: Rows, seat: Rows, decision: Decision, fault: Any, keys: Any, *, learn: bool) -> None:
+        cell = row * self.seats + seat
+        gain = np.zeros(len(row)) if self.game.info.rewards_at_end else self.boards.returns(row)[np.arange(len(row)), seat]
         columns: dict[str, NDArray[Any]] = {
             "turn.number": self.number[row],
             "turn.seat": seat,
-            "turn.index": self.turn[row, seat],
+            "turn.index": self.turn[cell],
             "turn.ply": self.ply[row],
             "turn.action": np.where(fault == OK, decision.action, -1) if self.discrete else decision.action,
             "turn.key": keys,
             "turn.fault": fault,
-            "turn.attempt": self.attempt[row, seat],
-            "turn.learn": self.learn[row, seat] & learn,
+            "turn.attempt": self.attempt[cell],
+            "turn.learn": self.learn[cell] & learn,
             "turn.version": np.full(len(row), decision.version),
-            "turn.gain": now,
+            "turn.gain": gain,
         }
         starts: dict[str, NDArray[np.int64]] = {}
         for name, values in decision.record.items():
@@ -81,86 +101,102 @@ class Table:
                 columns[name] = values
         self.chunks.append(Batch(columns, starts, {} if decision.streams is None else {"stream": decision.streams}))
 
-    def end(self, row: NDArray[np.int64], how: int, offender: int) -> None:
+    def end(self, row: Rows, how: int, offender: int) -> None:
         returns = self.boards.returns(row).copy()
         if how == FORFEIT:
-            low, seats = self.game.info.returns[0], self.game.info.seats
+            low = self.game.info.returns[0]
             if self.game.info.utility == "zero_sum":
-                returns[:] = -low / (seats - 1)
+                returns[:] = -low / (self.seats - 1)
             returns[:, offender] = low
-        for i, r in enumerate(row.tolist()):
-            number, _, match = self.match[r]
-            error = self.boards.broken.get(r) if self.boards.broken else None
-            kind = VOID if error else how
-            self.ended.append((number, int(self.number[r]), match, kind, returns[i], error, self.player[r] - 1))
-            self.free.append(r)
-        self.number[row] = -1
-        self.waiting[row] = False
-        self.have[row] = False
+        kind, cells = np.full(len(row), how, np.int8), self.cells(row)
+        for i, r in enumerate(row.tolist() if self.boards.broken else ()):
+            if r in self.boards.broken:
+                kind[i] = VOID
+                self.errors[int(self.plan[r])] = self.boards.broken[r]
+        ended = {"id": self.id, "seed": self.seed, "plan": self.plan, "number": self.number}
+        taken: dict[str, NDArray[Any]] = {name: column[row] for name, column in ended.items()}
+        self.ended.append(taken | {"end": kind, "return": returns, "player": self.player[cells] - 1, "learn": self.learn[cells]})
+        self.done += len(row)
+        self.release(row)
 
-    def drop(self, r: int) -> None:
-        """Forget a match that will be played again."""
-        self.dropped.add(int(self.number[r]))
-        self.number[r], self.waiting[r], self.have[r] = -1, False, False
-        self.free.append(r)
+    def release(self, row: Rows) -> None:
+        """Give the places of matches back; one that will be played again is forgotten so."""
+        cells = self.cells(row)
+        self.number[row] = -1
+        self.waiting[cells] = False
+        self.have[cells] = False
+        self.free += row.tolist()
 
     def seal(self, names: list[str]) -> Batch:
         """Batch of the matches that have ended, in plan order; turns of the others stay."""
-        ended, self.ended = sorted(self.ended, key=lambda entry: entry[0]), []
-        seats, count = self.game.info.seats, len(ended)
-        turns = Batch.concat(self.chunks) if self.chunks else Batch({}, {}, {})
-        match_of = np.full(self.admitted, -1)
-        match_of[[entry[1] for entry in ended]] = np.arange(count)
-        if turns.columns:
-            match = match_of[turns["turn.number"]]
-            open_ = np.flatnonzero((match < 0) & ~np.isin(turns["turn.number"], list(self.dropped)))
-            order = np.lexsort((turns["turn.attempt"], turns["turn.index"], turns["turn.seat"], match))
-            order = order[match[order] >= 0]
-            self.chunks = [turns.take(open_, "turn")] if len(open_) else []
-            turns = turns.take(order, "turn")
-            pair = match[order] * seats + turns["turn.seat"]
-        else:
-            pair = np.zeros(0, np.int64)
-        returns = np.asarray([entry[4] for entry in ended]).reshape(-1)
+        ended = {name: np.concatenate([part[name] for part in self.ended]) for name in self.ended[0]}
+        order = np.argsort(ended["plan"])
+        ended = {name: column[order] for name, column in ended.items()}
+        count, seats = len(order), self.seats
+        turns, pair = self._turns(ended.pop("number"))
+        errors, self.errors = self.errors, {}
+        self.ended, self.done = [], 0
         columns, tables = dict(turns.columns), dict(turns.tables)
-        starts = {**turns.starts, "turn": starts_of(np.bincount(pair, minlength=count * seats)), "seat": np.arange(count + 1) * seats}
+        turn_starts = starts_of(np.bincount(pair, minlength=count * seats))
+        starts = {**turns.starts, "turn": turn_starts, "seat": np.arange(count + 1) * seats}
+        returns = ended["return"].reshape(-1)
         initial = returns.copy()
+        voided = ended["end"] == VOID
         if len(pair):
             gain = columns.pop("turn.gain")
-            columns.pop("turn.number")
             last = np.ones(len(pair), bool)
             last[:-1] = pair[1:] != pair[:-1]
             after = np.where(last, returns[pair], np.roll(gain, -1))
             columns["turn.reward"] = after - gain
-            first = starts["turn"][:-1][np.diff(starts["turn"]) > 0]
-            initial[np.diff(starts["turn"]) > 0] = gain[first]
+            moved = np.diff(turn_starts) > 0
+            initial[moved] = gain[turn_starts[:-1][moved]]
+            columns["turn.learn"] = columns["turn.learn"] & ~voided[pair // seats]
             codes, columns["turn.key"] = _compact(columns["turn.key"])
-            strings = self.boards_codes()
+            strings = self.boards.views(order[:0], order[:0]).codes
             tables["key"] = [strings[code] for code in codes.tolist()]
-        errors = [entry[5] for entry in ended]
-        tables |= {"game": [self.spec], "player": list(names), "error": [error for error in errors if error]}
-        voided = np.asarray([entry[3] == VOID for entry in ended])
-        learn = np.asarray([[seat in entry[2].learn for seat in range(seats)] for entry in ended]) & ~voided[:, None]
+        tables |= {"game": [self.spec], "player": list(names), "error": list(errors.values())}
+        error_of = {plan: code for code, plan in enumerate(errors)}
         columns |= {
-            "match.id": np.asarray([entry[2].id for entry in ended], np.uint64),
-            "match.seed": np.asarray([entry[2].seed for entry in ended], np.uint64),
-            "match.plan": np.asarray([entry[0] for entry in ended]),
+            "match.id": ended["id"],
+            "match.seed": ended["seed"],
+            "match.plan": ended["plan"],
             "match.game": np.zeros(count, np.int64),
-            "match.end": np.asarray([entry[3] for entry in ended], np.int8),
-            "match.error": np.where([bool(e) for e in errors], np.cumsum([bool(e) for e in errors]) - 1, -1),
+            "match.end": ended["end"],
+            "match.error": np.asarray([error_of.get(plan, -1) for plan in ended["plan"].tolist()]) if errors else np.full(count, -1),
             "seat.seat": np.tile(np.arange(seats), count),
-            "seat.player": np.asarray([entry[6] for entry in ended]).reshape(-1),
-            "seat.learn": learn.reshape(-1),
+            "seat.player": ended["player"].reshape(-1),
+            "seat.learn": (ended["learn"] & ~voided[:, None]).reshape(-1),
             "seat.return": returns,
             "seat.initial": initial,
         }
-        if len(pair):
-            columns["turn.learn"] = columns["turn.learn"] & ~np.repeat(np.repeat(voided, seats), np.diff(starts["turn"]))
         return Batch(columns, starts, tables)
 
-    def boards_codes(self) -> Any:
-        row = np.zeros(0, np.int64)
-        return self.boards.views(row, row).codes
+    def _turns(self, number: NDArray[np.int64]) -> tuple[Batch, NDArray[np.int64]]:
+        """The turns of ended matches, ordered by match, seat and time, and of each its place (match, seat); others are kept."""
+        if not self.chunks:
+            return Batch({}, {}, {}), np.zeros(0, np.int64)
+        turns = Batch.concat(self.chunks)
+        of = turns["turn.number"]
+        first = min(int(of.min()), int(number.min()))
+        match_of = np.full(self.admitted - first, -1)
+        match_of[number - first] = np.arange(len(number))
+        match = match_of[of - first]
+        open_ = np.flatnonzero(match < 0)
+        if len(open_):
+            live = np.zeros(len(match_of), bool)
+            live[self.number[self.number >= first] - first] = True
+            keep = open_[live[of[open_] - first]]  # the rest are of matches that are played again
+            self.chunks = [turns.take(keep, "turn")] if len(keep) else []
+            ended = np.flatnonzero(match >= 0)
+        else:
+            self.chunks, ended = [], np.arange(len(match))
+        pair = match[ended] * self.seats + turns["turn.seat"][ended]
+        # chunks stand in order of time; a stable sort of small integers is a radix sort
+        order = np.argsort(pair.astype(np.min_scalar_type(len(number) * self.seats)), kind="stable")
+        turns = turns.take(ended[order], "turn")
+        return Batch({name: column for name, column in turns.columns.items() if name != "turn.number"}, turns.starts, turns.tables), pair[
+            order
+        ]
 
 
 def _compact(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
