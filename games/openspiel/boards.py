@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from games.openspiel.game import OpenSpiel
 
 CHANCE = int(pyspiel.PlayerId.CHANCE)
+Native = pyspiel.State
 
 
 class SpielBoards(Boards):
@@ -28,59 +32,53 @@ class SpielBoards(Boards):
         self.seat = np.full(rows, -1, np.int64)
         self.seeds, self.draws = [0] * rows, [0] * rows
         self.codes = Codes()
+        self.key = Native.observation_string if game.by_observation else Native.information_state_string
         self.clock = np.zeros(rows, np.int64)
 
     def start(self, row: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
         self.clock[row] += 1
         new = self.game.native.new_initial_state
-        players = []
         for r, seed in zip(row.tolist(), seeds.tolist(), strict=True):
-            state = self.states[r] = new()
-            self.seeds[r], self.draws[r] = seed, 0
-            player = state.current_player()
-            players.append(self._settle(r, state) if player == CHANCE else player)
-        self.seat[row] = players
+            self.states[r], self.seeds[r], self.draws[r] = new(), seed, 0
+        self._settle(row)
 
-    def _settle(self, r: int, state: Any) -> int:
-        while (player := state.current_player()) == CHANCE:
-            state.apply_action(pick(state.chance_outcomes(), uniform(self.seeds[r], self.draws[r])))
-            self.draws[r] += 1
-        return player
+    def _settle(self, row: NDArray[np.int64]) -> None:
+        """Let chance move where it is its turn, and read who is next."""
+        self.seat[row] = list(map(Native.current_player, self.on(row)))
+        for r in row[self.seat[row] == CHANCE].tolist():
+            state = self.states[r]
+            while state.is_chance_node():
+                state.apply_action(pick(state.chance_outcomes(), uniform(self.seeds[r], self.draws[r])))
+                self.draws[r] += 1
+            self.seat[r] = state.current_player()
+
+    def on(self, row: NDArray[np.int64]) -> list[Any]:
+        """The pyspiel states of some rows."""
+        return [self.states[r] for r in row.tolist()]
 
     def acting(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         row = np.flatnonzero(self.seat >= 0)
         return row, self.seat[row]
 
     def legal(self, row: NDArray[np.int64], seat: NDArray[np.int64]) -> Ragged:
-        states = self.states
-        flat: list[int] = []
-        lengths = []
-        for r in row.tolist():
-            legal = states[r].legal_actions()
-            flat += legal
-            lengths.append(len(legal))
-        return Ragged(np.asarray(flat, np.int64), starts_of(np.asarray(lengths, np.int64)))
+        legal = list(map(Native.legal_actions, self.on(row)))
+        starts = starts_of(np.fromiter(map(len, legal), np.int64, len(legal)))
+        return Ragged(np.fromiter(chain.from_iterable(legal), np.int64, int(starts[-1])), starts)
 
     def views(self, row: NDArray[np.int64], seat: NDArray[np.int64]) -> Views:
         return _SpielViews(self, row, seat)
 
     def step(self, row: NDArray[np.int64], seat: NDArray[np.int64], moves: NDArray[Any]) -> NDArray[np.int64]:
         self.clock[row] += 1
-        states = self.states
-        players = []
-        for r, move in zip(row.tolist(), moves.tolist(), strict=True):
-            state = states[r]
-            state.apply_action(move)
-            player = state.current_player()
-            players.append(self._settle(r, state) if player == CHANCE else player)
-        self.seat[row] = players
+        deque(map(Native.apply_action, self.on(row), moves.tolist()), maxlen=0)
+        self._settle(row)
         return row[self.seat[row] < 0]
 
     def stop(self, row: NDArray[np.int64]) -> None:
         self.seat[row] = -1
 
     def returns(self, row: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.asarray([self.states[r].returns() for r in row.tolist()], np.float64).reshape(len(row), self.info.seats)
+        return np.asarray(list(map(Native.returns, self.on(row))), np.float64).reshape(len(row), self.info.seats)
 
 
 class _SpielViews(Views):
@@ -88,29 +86,27 @@ class _SpielViews(Views):
         self.boards, self.row, self.seat, self.clock = boards, row, seat, boards.clock[row]
         self.game, self.codes = boards.game, boards.codes.strings
 
-    def _pairs(self) -> list[tuple[Any, int]]:
+    def _each(self, read: Callable[[Any, int], Any]) -> list[Any]:
         if (self.clock != self.boards.clock[self.row]).any():
             raise StaleView("this view's match has moved on; read text, vector and key before the next step")
-        states = self.boards.states
-        return [(states[r], s) for r, s in zip(self.row.tolist(), self.seat.tolist(), strict=True)]
+        return list(map(read, self.boards.on(self.row), self.seat.tolist()))
 
     def keys(self) -> NDArray[np.int64]:
-        code, key = self.boards.codes.code, self.boards.game.key
-        return np.asarray([code(key(state, seat)) for state, seat in self._pairs()], np.int64)
+        strings = self._each(self.boards.key)
+        keys = [f"{seat}:{string}" for seat, string in zip(self.seat.tolist(), strings, strict=True)]
+        return np.fromiter(map(self.boards.codes.__getitem__, keys), np.int64, len(keys))
 
     def texts(self) -> list[str]:
-        view = self.boards.game.text.view
-        return [view(state, seat) for state, seat in self._pairs()]
+        return self._each(self.boards.game.text.view)
 
     def vectors(self) -> NDArray[np.float32]:
         read = self.boards.game.tensor
         if read is None:
             raise TypeError(f"{self.game.info.name} has no vector view; OpenSpiel gives no tensor for it")
-        return np.asarray([getattr(state, read)(seat) for state, seat in self._pairs()], np.float32)
+        return np.asarray(self._each(getattr(Native, read)), np.float32)
 
     def action_texts(self) -> list[list[str]]:
-        text = self.boards.game.text.actions
-        return [text(state, seat) for state, seat in self._pairs()]
+        return self._each(self.boards.game.text.actions)
 
     def take(self, rows: NDArray[np.int64]) -> Views:
         views = _SpielViews(self.boards, self.row[rows], self.seat[rows])
@@ -120,4 +116,4 @@ class _SpielViews(Views):
     def states(self) -> list[State]:
         from games.openspiel.game import SpielState
 
-        return [SpielState(self.boards.game, state.clone()) for state, _ in self._pairs()]
+        return self._each(lambda state, seat: SpielState(self.boards.game, state.clone()))

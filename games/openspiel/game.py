@@ -49,9 +49,10 @@ class OpenSpiel(Game):
         )
         size = 0 if self.tensor is None else int(np.prod(getattr(self.native, f"{self.tensor}_shape")()))
         at_end = kind.reward_model == _Type.RewardModel.TERMINAL
+        name = str(self.native).removesuffix("()")
         merges = self.by_observation and at_end and not simultaneous
         self.info = GameInfo(
-            name=str(self.native),
+            name=name,
             seats=self.native.num_players(),
             returns=(float(self.native.min_utility()), float(self.native.max_utility())),
             max_decisions=self.native.max_game_length() * (self.native.num_players() if simultaneous else 1),
@@ -60,7 +61,7 @@ class OpenSpiel(Game):
             vector=(size,) if size else None,
             perfect_information=perfect and not simultaneous,
             rewards_at_end=at_end,
-            enumerable=not self.sampled and fits(str(self.native), merges),
+            enumerable=not self.sampled and fits(name, merges),
             simultaneous=simultaneous,
             key_kind="state" if self.by_observation else "information" if kind.provides_information_state_string else "history",
             summary=kind.long_name,

@@ -21,15 +21,14 @@ PROBES = 48
 @lru_cache(maxsize=256)
 def fits(name: str, merges: bool, limit: int = UNROLL) -> bool:
     """Whether the game has at most ``limit`` positions; with ``merges``, equal observations at equal depth are one position."""
-    game = pyspiel.load_game(name)
-    size = _estimate(game)
-    return (size**0.5 if merges else size) <= limit and _counted(game, merges, limit)
+    size = positions(name)
+    return (size**0.5 if merges else size) <= limit and _counted(pyspiel.load_game(name), merges, limit)
 
 
-def _estimate(game: Any) -> float:
+@lru_cache(maxsize=256)
+def positions(name: str) -> float:
     """Knuth's (1975) estimate of the number of positions in the game tree, by random descents."""
-    rng = generator(20_24)
-    total = 0.0
+    game, rng, total = pyspiel.load_game(name), generator(20_24), 0.0
     for _ in range(PROBES):
         state, weight = game.new_initial_state(), 1.0
         while not state.is_terminal() and weight < 1e12:
