@@ -37,17 +37,15 @@ class BrokenView(BrokenRule):
         self.row = row
 
 
-class Codes:
-    """Integer codes for strings, in order of first appearance."""
+class Codes(dict[str, int]):
+    """Integer codes for strings, in order of first appearance: ``codes[string]``, and back ``codes.strings[code]``."""
 
     def __init__(self) -> None:
         self.strings: list[str] = []
-        self._code: dict[str, int] = {}
 
-    def code(self, string: str) -> int:
-        code = self._code.setdefault(string, len(self.strings))
-        if code == len(self.strings):
-            self.strings.append(string)
+    def __missing__(self, string: str) -> int:
+        code = self[string] = len(self.strings)
+        self.strings.append(string)
         return code
 
 
@@ -143,7 +141,7 @@ class Line:
         return f"seat {seat}{self.own.get(seat, '')}\n{self.view(seat).text}" if key is None else key
 
     def apply(self, moves: dict[Seat, Action]) -> None:
-        for seat, action in moves.items():
+        for seat, action in moves.items() if self.info.key_kind == "history" else ():
             view = self.view(seat)
             if view.key is None:
                 self.own[seat] = f"{self.own.get(seat, '')}\n{view.text}\n> {action}"
@@ -301,8 +299,8 @@ class _StateViews(Views):
         return out
 
     def keys(self) -> NDArray[np.int64]:
-        code = self.boards.codes.code
-        return np.asarray(self._each(lambda line, r, s: code(line.key(s))), np.int64)
+        codes = self.boards.codes
+        return np.asarray(self._each(lambda line, r, s: codes[line.key(s)]), np.int64)
 
     def texts(self) -> list[str]:
         return self._each(lambda line, r, s: checked(line.view(s).text, str, "view().text"))
