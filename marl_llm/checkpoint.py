@@ -15,6 +15,8 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from marl_llm.errors import MissingExtra, UserError
 
 MARKER = "complete.json"
@@ -131,14 +133,13 @@ def save_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
     torch = sys.modules.get("torch")
     try:
         if torch and any(isinstance(value, torch.Tensor) for value in tensors.values()):
-            from safetensors.torch import save_file
+            from safetensors.torch import save_file as save_torch
 
-            save_file({name: torch.as_tensor(value).detach().contiguous().clone() for name, value in tensors.items()}, path)
+            save_torch({name: torch.as_tensor(value).detach().contiguous().clone() for name, value in tensors.items()}, path)
         else:
-            from numpy import ascontiguousarray
-            from safetensors.numpy import save_file
+            from safetensors.numpy import save_file as save_numpy
 
-            save_file({name: ascontiguousarray(value) for name, value in tensors.items()}, path)
+            save_numpy({name: np.ascontiguousarray(value) for name, value in tensors.items()}, path)
     except ImportError as error:
         raise MissingExtra("saving tensors", "llm") from error
 

@@ -13,7 +13,7 @@ from contextlib import redirect_stderr
 from dataclasses import MISSING, fields, is_dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints, overload
 
 import tyro
 import yaml
@@ -23,15 +23,19 @@ from marl_llm.errors import UserError, unknown
 T = TypeVar("T")
 
 
-def parse(settings: T | type[T], argv: Sequence[str], *, prog: str | None = None, description: str | None = None) -> T:
+@overload
+def parse(settings: type[T], argv: Sequence[str], *, prog: str | None = None, description: str = "") -> T: ...
+@overload
+def parse(settings: T, argv: Sequence[str], *, prog: str | None = None, description: str = "") -> T: ...
+def parse(settings: Any, argv: Sequence[str], *, prog: str | None = None, description: str = "") -> Any:
     """``settings`` with the flags of ``argv``; what a ``--config FILE`` says counts less than a flag.
 
     A class gives its defaults, and its fields without one are required flags. ``--help`` prints and exits with 0.
     Raises UserError in one line for an unknown flag or key (the nearest name) and a value of the wrong kind.
     """
     flags, file = _without_config(argv)
-    described = f"{description or ''}\n\n--config FILE sets the same names from YAML; flags count more.".strip()
-    default = {} if isinstance(settings, type) else {"default": settings}
+    described = f"{description} --config FILE sets the same names from YAML; flags count more.".strip()
+    default: dict[str, Any] = {} if isinstance(settings, type) else {"default": settings}
     kind = settings if isinstance(settings, type) else type(settings)
     errors = StringIO()
     try:

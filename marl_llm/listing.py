@@ -20,7 +20,7 @@ from marl_llm.config import dump, parse
 
 @dataclass(frozen=True)
 class Settings:
-    name: Annotated[str | None, tyro.conf.Positional] = None
+    name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = None
     """the one to show; without it, all are listed"""
     json: bool = False
     """print one JSON object"""

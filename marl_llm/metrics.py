@@ -49,7 +49,7 @@ class Metrics:
     def _open_events(self, run: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._events = SummaryWriter(str(run / "tensorboard"), purge_step=step or None)  # type: ignore[no-untyped-call]
+        self._events = SummaryWriter(str(run / "tensorboard"), purge_step=step or None)
 
     def _guard(self, logger: str, call: Callable[[], Any]) -> None:
         try:

@@ -51,7 +51,7 @@ games:
 
 @dataclass(frozen=True)
 class Settings:
-    name: Annotated[str, tyro.conf.Positional]
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """lower-case name of the game, its package and its folder"""
     into: Path = Path()
     """folder in which the package's folder is made"""
@@ -94,4 +94,5 @@ def class_name(name: str) -> str:
 
 
 def _template(file: str, name: str) -> str:
-    return (TEMPLATES / file).read_text().replace("NewGame", class_name(name)).replace("new_game", name)
+    text = (TEMPLATES / file).read_text().replace("marl_llm.templates.new_game", name)
+    return text.replace("NewGame", class_name(name)).replace("new_game", name)

@@ -18,7 +18,7 @@ from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from marl_llm.agent import Agent
 from marl_llm.algorithm import Recipe
@@ -72,10 +72,10 @@ def recipe(name: str) -> Recipe:
     if name not in entries and ":" not in name:
         raise unknown("algorithm", name, entries)
     target = load(entries[name], "algorithm") if name in entries else attribute(name)
-    made = target() if isinstance(target, type) else target
+    made: Any = target() if isinstance(target, type) else target
     if not is_dataclass(made) or not hasattr(made, "build"):
         raise UserError(f"algorithm {name!r} is a {type(made).__name__}; expected a recipe: a dataclass with build(setup)")
-    return made
+    return cast(Recipe, made)
 
 
 def load(entry: Entry, kind: str) -> Any:
@@ -153,9 +153,10 @@ def _appended(argument: str, parameters: str | None) -> str:
 def _call(spec: Spec, target: Callable[..., Any], parameters: str | None) -> Any:
     try:
         call = ast.parse(f"f({parameters or ''})", mode="eval").body
-        assert isinstance(call, ast.Call) and not call.args
+        if not isinstance(call, ast.Call) or call.args:
+            raise ValueError("a value without a name")
         values = {word.arg or "**": _value(word.value) for word in call.keywords}
-    except (SyntaxError, ValueError, AssertionError) as error:
+    except (SyntaxError, ValueError) as error:
         raise UserError(f"game {spec!r}: cannot read ({parameters}); expected key=value, separated by commas") from error
     try:
         inspect.signature(target).bind(**values)
@@ -189,7 +190,8 @@ def _file_module(path: Path) -> ModuleType:
     name = f"file_{sha256(str(path).encode() + path.read_bytes()).hexdigest()[:16]}"
     if name not in sys.modules:
         spec = spec_from_file_location(name, path)
-        assert spec and spec.loader
+        assert spec is not None  # for a .py file there is always one, with a loader
+        assert spec.loader is not None
         module = sys.modules[name] = module_from_spec(spec)
         try:
             spec.loader.exec_module(module)

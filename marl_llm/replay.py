@@ -25,8 +25,9 @@ from marl_llm.records import Batch, Episode, Move
 
 @dataclass(frozen=True)
 class Settings:
-    run: Annotated[Path, tyro.conf.Positional]
-    match: Annotated[int | None, tyro.conf.Positional] = None
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """folder of a run"""
+    match: Annotated[int | None, tyro.conf.Positional, tyro.conf.arg(metavar="MATCH")] = None
     """number of the match, as listed; without it, all are listed"""
     json: bool = False
     """print one JSON object"""

@@ -18,7 +18,8 @@ from marl_llm.play import play
 
 @dataclass(frozen=True)
 class Settings:
-    game: Annotated[str, tyro.conf.Positional]
+    game: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GAME")]
+    """a game's name or spec"""
     against: str = "random"
     """the agent in every other seat"""
     seat: int = 0

@@ -23,6 +23,7 @@ class HumanAgent(Immediate):
             print("> ", end="", flush=True)
             line = sys.stdin.readline()
             if not line:
+                print()
                 raise KeyboardInterrupt
             word = line.strip()
             if word in moves:

@@ -1,0 +1,44 @@
+# make demo and make test are all one needs; both make .venv first, once.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+TORCH := torch==2.13.0
+PYTEST := $(BIN)/python -m pytest
+RUN := $(BIN)/marl-llm
+
+.PHONY: demo test lint types format bench test-learn test-ray test-vllm test-vgc test-browser test-soak test-gpu clean
+
+demo: $(STAMP)
+	$(RUN) train mars --game kuhn_poker --model tiny --out runs/demo
+	$(RUN) tournament round-robin --game kuhn_poker --agents checkpoint:runs/demo,checkpoint:runs/demo@0,random,cfr --rounds 200 --out runs/demo-tournament
+
+test: $(STAMP)
+	$(PYTEST) -n 2
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(STAMP)
+	$(PYTEST) -m bench -s
+
+test-learn test-ray test-vllm test-vgc test-browser test-soak test-gpu: test-%: $(STAMP)
+	$(PYTEST) -m $*
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Without an NVIDIA GPU the pinned torch comes first, so that the next line does not fetch gigabytes of CUDA.
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	command -v nvidia-smi >/dev/null || $(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $(STAMP)
