@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -37,16 +39,19 @@ class BrokenView(BrokenRule):
         self.row = row
 
 
-class Codes(dict[str, int]):
-    """Integer codes for strings, in order of first appearance: ``codes[string]``, and back ``codes.strings[code]``."""
+class Codes:
+    """Integer codes for strings, in order of first appearance."""
 
     def __init__(self) -> None:
         self.strings: list[str] = []
+        self._code: defaultdict[str, int] = defaultdict(count().__next__)
 
-    def __missing__(self, string: str) -> int:
-        code = self[string] = len(self.strings)
-        self.strings.append(string)
-        return code
+    def of(self, strings: Sequence[str]) -> NDArray[np.int64]:
+        """The code of each string; ``self.strings`` grows by the new ones."""
+        codes = np.fromiter(map(self._code.__getitem__, strings), np.int64, len(strings))
+        new = len(self._code) - len(self.strings)
+        self.strings += [*islice(reversed(self._code), new)][::-1]
+        return codes
 
 
 class Views(ABC):
@@ -299,8 +304,7 @@ class _StateViews(Views):
         return out
 
     def keys(self) -> NDArray[np.int64]:
-        codes = self.boards.codes
-        return np.asarray(self._each(lambda line, r, s: codes[line.key(s)]), np.int64)
+        return self.boards.codes.of(self._each(lambda line, r, s: line.key(s)))
 
     def texts(self) -> list[str]:
         return self._each(lambda line, r, s: checked(line.view(s).text, str, "view().text"))

@@ -28,7 +28,7 @@ class SpielBoards(Boards):
 
     def __init__(self, game: OpenSpiel, rows: int) -> None:
         self.game, self.info, self.broken = game, game.info, {}
-        self.states: list[Any] = [None] * rows
+        self.states = np.full(rows, None, object)
         self.seat = np.full(rows, -1, np.int64)
         self.seeds, self.draws = [0] * rows, [0] * rows
         self.codes = Codes()
@@ -54,7 +54,7 @@ class SpielBoards(Boards):
 
     def on(self, row: NDArray[np.int64]) -> list[Any]:
         """The pyspiel states of some rows."""
-        return [self.states[r] for r in row.tolist()]
+        return self.states[row].tolist()
 
     def acting(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         row = np.flatnonzero(self.seat >= 0)
@@ -93,8 +93,7 @@ class _SpielViews(Views):
 
     def keys(self) -> NDArray[np.int64]:
         strings = self._each(self.boards.key)
-        keys = [f"{seat}:{string}" for seat, string in zip(self.seat.tolist(), strings, strict=True)]
-        return np.fromiter(map(self.boards.codes.__getitem__, keys), np.int64, len(keys))
+        return self.boards.codes.of([f"{seat}:{string}" for seat, string in zip(self.seat.tolist(), strings, strict=True)])
 
     def texts(self) -> list[str]:
         return self._each(self.boards.game.text.view)
