@@ -121,13 +121,13 @@ def _fields(part: Any) -> dict[str, tuple[Any, Any]]:
 
 
 def _one_line(box: str) -> str:
-    """The message of one of tyro's boxes: its first paragraph, and the flags it offers instead."""
-    lines = [line.strip("│ ") for line in box.splitlines()[1:-1]]
-    rule = next((i for i, line in enumerate(lines) if line.startswith("──")), len(lines))
-    near = [word for line in lines[rule:] for word in re.findall(r"^(--[\w.-]+)", line)]
-    hint = f"; did you mean {near[0]}?" if near and "Unrecognized" in box else ""
-    message = re.sub(r"\s+(?=[\s.,])", "", " ".join(lines[:rule])).rstrip(".")
-    return message + (hint or "; --help lists them all")
+    """The message of one of tyro's boxes, and the flag it offers instead; the box is ASCII where the terminal is."""
+    lines = [line.strip("│ ") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
+    blocks = [block.split() for block in re.split(r"^[─-]{5,}$", "\n".join(lines), flags=re.MULTILINE)]
+    message, *rest = blocks if "╭" in box else blocks[1:]  # an ASCII box begins with its title
+    near = [word for block in rest for word in block if word.startswith("--") and word != "--help"]
+    hint = f"did you mean {near[0]}?" if near and message[0] == "Unrecognized" else "--help lists them all"
+    return f"{re.sub(r' (?=[.,])', '', ' '.join(message)).rstrip('.')}; {hint}"
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Literal
 
@@ -112,12 +113,17 @@ def test_dump_and_parse_are_inverse(
         (["--config", "nowhere.yaml"], "", ["nowhere.yaml"]),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, argv: list[str], text: str, words: list[str]) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_what_is_wrong_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str], text: str, words: list[str], encoding: str
+) -> None:
+    monkeypatch.setattr("sys.stdout", TextIOWrapper(BytesIO(), encoding))
     with pytest.raises(UserError) as caught:
         parse(SET, [*argv, *(["--config", file(tmp_path, text)] if text else [])])
     message = str(caught.value)
     assert "\n" not in message
     assert "│" not in message
+    assert "---" not in message
     assert all(word in message for word in words), message
 
 
