@@ -185,7 +185,12 @@ class Game(ABC):
         from marl_llm.boards import StateBoards
         from marl_llm.tree import TreeBoards, tree_of
 
-        return TreeBoards(tree_of(self), rows) if self.info.enumerable else StateBoards(self, rows)
+        if self.info.enumerable:
+            try:
+                return TreeBoards(tree_of(self), rows)
+            except (Exception, SystemExit):  # rules that break while unrolled are played match by match: each says what it broke
+                pass
+        return StateBoards(self, rows)
 
 
 def actions(info: GameInfo) -> int:

@@ -63,10 +63,7 @@ class _Play:
         self.asked: dict[int, _Asked] = {}
 
     def run(self) -> Iterator[Batch]:
-        while True:
-            self.admit()
-            if not self.live:
-                break
+        while self.admit() or self.live:
             for table in self.tables.values():
                 self.ask(table)
             self.collect()
@@ -79,8 +76,8 @@ class _Play:
         if sealed:
             yield sealed[0] if len(sealed) == 1 else Batch.concat(sealed)
 
-    def admit(self) -> None:
-        """Fill free places: first matches that must be played again, then the plan, in its order."""
+    def admit(self) -> int:
+        """Fill free places: first matches that must be played again, then the plan, in its order; how many."""
         room = self.in_flight - self.live
         entries = [self.again.popleft() for _ in range(min(room, len(self.again)))]
         fresh = list(islice(self.plan, room - len(entries)))
@@ -90,10 +87,15 @@ class _Play:
         by_game: dict[Spec, list[tuple[int, int, Match]]] = {}
         for entry in entries:
             by_game.setdefault(entry[2].game, []).append(entry)
-        for spec, entries in by_game.items():
+        for spec, begun in by_game.items():
             if spec not in self.tables:
                 self.tables[spec] = Table(self.load(spec), spec, self.in_flight)
-            self.tables[spec].start(entries, self.code)
+            table = self.tables[spec]
+            row = table.start(begun, self.code)
+            idle = np.setdiff1d(row, table.boards.acting()[0])
+            if len(idle):  # chance alone decided them, or their game is broken
+                self.end(table, idle, PLAYED)
+        return len(entries)
 
     def code(self, player: str) -> int:
         code = self.agent_code.get(player)
@@ -121,7 +123,11 @@ class _Play:
             self.submit(table, code, row[mine], seat[mine])
 
     def submit(self, table: Table, code: int, row: NDArray[np.int64], seat: NDArray[np.int64]) -> None:
-        while len(row):
+        while True:
+            alive = table.number[row] >= 0  # another seat's view may have ended a match
+            row, seat = row[alive], seat[alive]
+            if not len(row):
+                return
             legal, views = table.boards.legal(row, seat), table.boards.views(row, seat)
             cell = row * table.seats + seat
             turn, attempt = table.turn[cell], table.attempt[cell]
@@ -142,7 +148,6 @@ class _Play:
                 table.boards.broken[error.row] = str(error)
                 table.boards.stop(np.asarray([error.row]))
                 self.end(table, np.asarray([error.row]), VOID)
-                row, seat = row[row != error.row], seat[row != error.row]
                 continue
             self.asked[self.next_id] = _Asked(table, code, row, seat, table.number[row], legal, keys)
             self.next_id += len(row)
@@ -182,6 +187,8 @@ class _Play:
         current = (table.number[row] == asked.number[place]) & table.waiting[cell]
         if not current.all():  # the match ended while the agent was thinking
             keep = np.flatnonzero(current)
+            if not len(keep):
+                return
             place, row, seat, cell, fault, decision = place[keep], row[keep], seat[keep], cell[keep], fault[keep], _part(decision, keep)
         table.record(row, seat, decision, fault.astype(np.int8), asked.keys[place], learn=bool(asked.code))
         table.memory[cell] = _objects(decision.memory)

@@ -51,7 +51,8 @@ class Table:
         """All cells of some rows, shape [rows, seats]."""
         return row[:, None] * self.seats + np.arange(self.seats)
 
-    def start(self, entries: Sequence[tuple[int, int, Match]], code: Callable[[str], int]) -> None:
+    def start(self, entries: Sequence[tuple[int, int, Match]], code: Callable[[str], int]) -> Rows:
+        """Begin matches in free rows; the rows."""
         count, seats = len(entries), self.seats
         rows, self.free = self.free[:count], self.free[count:]
         kinds: dict[tuple[Any, ...], int] = {}
@@ -76,6 +77,7 @@ class Table:
             column[cells] = 0
         self.memory[cells] = None
         self.boards.start(row, self.seed[row])
+        return row
 
     def record(self, row: Rows, seat: Rows, decision: Decision, fault: Any, keys: Any, *, learn: bool) -> None:
         cell = row * self.seats + seat

@@ -7,7 +7,7 @@ the end, positions with equal keys at equal depth are one node (tic-tac-toe: 5,4
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from marl_llm.boards import Boards, BrokenRule, Line, Views
+from marl_llm.boards import Boards, BrokenRule, BrokenView, Line, Views, checked, shaped
 from marl_llm.game import Discrete, Game, Seat, State
 from marl_llm.ragged import Ragged, segment_sum, spans
 from marl_llm.seeding import uniform
@@ -69,30 +69,19 @@ class Tree:
         self.edge_choice = np.where(decided, self.legal.starts[self.infoset[self.edge_node]] + place, -1)
         bounds = np.flatnonzero(np.diff(self.depth)) + 1
         self.layers = [slice(a, b) for a, b in pairwise([0, *bounds.tolist(), len(self.depth)])]
-        self._texts: list[str] | None = None
-        self._vectors: NDArray[np.float32] | None = None
-        self._action_texts: list[list[str]] | None = None
 
-    def texts(self) -> list[str]:
-        """Text of every information set."""
-        if self._texts is None:
-            self._texts = [line.view(seat).text for line, seat in zip(self.lines, self.owner.tolist(), strict=True)]
-        return self._texts
+    def text(self, infoset: int) -> str:
+        """What the seat reads at an information set."""
+        return checked(self.lines[infoset].view(int(self.owner[infoset])).text, str, "view().text")
 
-    def vectors(self) -> NDArray[np.float32]:
-        """Vector of every information set."""
-        if self._vectors is None:
-            self._vectors = np.stack([line.view(seat).vector for line, seat in zip(self.lines, self.owner.tolist(), strict=True)])
-        return self._vectors
+    def vector(self, infoset: int) -> NDArray[np.float32]:
+        """What the seat sees there as numbers."""
+        return shaped(self.lines[infoset].view(int(self.owner[infoset])).vector, self.info)
 
-    def action_texts(self) -> list[list[str]]:
-        """Legal actions of every information set as text."""
-        if self._action_texts is None:
-            self._action_texts = [
-                [line.state.action_text(seat, action) for action in self.legal[i].tolist()]
-                for i, (line, seat) in enumerate(zip(self.lines, self.owner.tolist(), strict=True))
-            ]
-        return self._action_texts
+    def action_texts(self, infoset: int) -> list[str]:
+        """The legal actions there as text."""
+        state, seat = self.lines[infoset].state, int(self.owner[infoset])
+        return [state.action_text(seat, action) for action in self.legal[infoset].tolist()]
 
     def views(self, infosets: NDArray[np.int64]) -> TreeViews:
         """Views of information sets."""
@@ -232,27 +221,40 @@ def tree_of(game: Game, max_nodes: int = MAX_NODES) -> Tree:
 
 
 class TreeViews(Views):
-    """Views of information sets; they never go stale, for a tree does not move."""
+    """Views of information sets; they never go stale, for a tree does not move. ``rows`` are the board rows they are seen from."""
 
-    def __init__(self, tree: Tree, infosets: NDArray[np.int64]) -> None:
+    def __init__(self, tree: Tree, infosets: NDArray[np.int64], rows: NDArray[np.int64] | None = None) -> None:
         self.tree, self.infosets, self.game, self.codes = tree, infosets, tree.game, tree.keys
+        self.rows = np.arange(len(infosets)) if rows is None else rows
 
     def keys(self) -> NDArray[np.int64]:
         return self.infosets
 
     def texts(self) -> list[str]:
-        texts = self.tree.texts()
-        return [texts[i] for i in self.infosets.tolist()]
+        told, place = self._told(self.tree.text)
+        return [told[i] for i in place]
 
     def vectors(self) -> NDArray[np.float32]:
-        return self.tree.vectors()[self.infosets]
+        told, place = self._told(self.tree.vector)
+        return np.stack(told)[place]
 
     def action_texts(self) -> list[list[str]]:
-        texts = self.tree.action_texts()
-        return [texts[i] for i in self.infosets.tolist()]
+        told, place = self._told(self.tree.action_texts)
+        return [told[i] for i in place]
+
+    def _told(self, read: Callable[[int], Any]) -> tuple[list[Any], NDArray[np.int64]]:
+        """What ``read`` gives for every distinct information set, and every row's place among them."""
+        known, first, place = np.unique(self.infosets, return_index=True, return_inverse=True)
+        told = []
+        for infoset, row in zip(known.tolist(), self.rows[first].tolist(), strict=True):
+            try:
+                told.append(read(infoset))
+            except (Exception, SystemExit) as error:
+                raise BrokenView(row, error) from error
+        return told, place
 
     def take(self, rows: NDArray[np.int64]) -> Views:
-        return TreeViews(self.tree, self.infosets[rows])
+        return TreeViews(self.tree, self.infosets[rows], self.rows[rows])
 
     def states(self) -> list[State]:
         return [self.tree.lines[i].state.clone() for i in self.infosets.tolist()]
@@ -299,7 +301,7 @@ class TreeBoards(Boards):
         return self.tree.legal.take(self._infosets(row, seat))
 
     def views(self, row: NDArray[np.int64], seat: NDArray[np.int64]) -> Views:
-        return TreeViews(self.tree, self._infosets(row, seat))
+        return TreeViews(self.tree, self._infosets(row, seat), row)
 
     def step(self, row: NDArray[np.int64], seat: NDArray[np.int64], moves: NDArray[Any]) -> NDArray[np.int64]:
         tree = self.tree
