@@ -116,7 +116,9 @@ class Batch:
         names = list(dict.fromkeys(name for columns in recoded for name in columns))
         levels = list(dict.fromkeys(level for batch in batches for level in batch.starts))
         starts = {level: starts_of(np.concatenate([_lengths(batch, level) for batch in batches])) for level in levels}
-        joined = {name: np.concatenate([_column(batch, columns, name) for batch, columns in zip(batches, recoded, strict=True)]) for name in names}
+        like = {name: next(columns[name] for columns in recoded if name in columns) for name in names}
+        parts = list(zip(batches, recoded, strict=True))
+        joined = {name: np.concatenate([_column(*part, name, like[name]) for part in parts]) for name in names}
         return Batch(joined, starts, tables)
 
     def save(self, path: Path) -> None:
@@ -173,10 +175,12 @@ def _lengths(batch: Batch, level: str) -> NDArray[np.int64]:
     return np.diff(batch.starts[level]) if level in batch.starts else np.zeros(batch.size(PARENT[level]), np.int64)
 
 
-def _column(batch: Batch, columns: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
+def _column(batch: Batch, columns: Mapping[str, NDArray[Any]], name: str, like: NDArray[Any]) -> NDArray[Any]:
+    """A batch's column, or rows of -1 or NaN where only others, such as ``like``, have one."""
     if name in columns:
         return columns[name]
-    return np.full(batch.size(name.split(".")[0]), -1 if name in CODED else np.nan)
+    rows = batch.size(name.split(".")[0])
+    return np.full((rows, *like.shape[1:]), -1 if name in CODED else np.nan) if rows else like[:0]
 
 
 @dataclass(frozen=True)
