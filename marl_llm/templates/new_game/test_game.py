@@ -11,7 +11,7 @@ from marl_llm.templates.new_game.game import NewGame
 
 
 def test_rules() -> None:
-    check_game(NewGame())
+    check_game(NewGame()).require()
 
 
 def test_self_play() -> None:
