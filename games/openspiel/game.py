@@ -39,6 +39,8 @@ class OpenSpiel(Game):
         perfect = kind.information == _Type.Information.PERFECT_INFORMATION
         simultaneous = kind.dynamics == _Type.Dynamics.SIMULTANEOUS
         self.by_observation = perfect and kind.provides_observation_string
+        self.resamples = True
+        """Until OpenSpiel says that it cannot."""
         self.text = text_of(kind.short_name, self.native)
         self.tensor = (
             "information_state_tensor"
@@ -150,10 +152,12 @@ class SpielState(State):
     def resample(self, seat: Seat, seed: int) -> State:
         if self.game.info.perfect_information:
             return self.clone()
-        try:
-            return SpielState(self.game, self.native.resample_from_infostate(seat, generator(seed).random))
-        except (RuntimeError, pyspiel.SpielError) as error:
-            raise NotImplementedError(f"{self.game.info.name} cannot resample hidden information: {_one_line(error)}") from error
+        if self.game.resamples:
+            try:
+                return SpielState(self.game, self.native.resample_from_infostate(seat, generator(seed).random))
+            except (RuntimeError, pyspiel.SpielError):
+                self.game.resamples = False
+        raise NotImplementedError(f"OpenSpiel does not resample the hidden information of {self.game.info.name}")
 
 
 def _load(name: str) -> Any:
