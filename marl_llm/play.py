@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, repeat
+from math import inf
+from time import monotonic
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,13 +44,17 @@ def play(
     *,
     in_flight: int = 1024,
     keys: bool = True,
+    seal_s: float = inf,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Batch]:
     """Play ``matches``, at most ``in_flight`` at once, and yield batches of finished ones, every match once.
 
-    ``games`` loads a game by its spec. ``keys`` records what each turn's policy could depend on. An exception of an
-    agent ends play; tournaments wrap agents so that it becomes a fault instead.
+    ``games`` loads a game by its spec. ``keys`` records what each turn's policy could depend on. A batch is sealed when
+    ``in_flight`` matches have finished, or the first of them ``seal_s`` seconds ago. Once ``stop`` says so, play ends
+    with a batch of what has finished, and the matches in progress are dropped. An exception of an agent ends play;
+    tournaments wrap agents so that it becomes a fault instead.
     """
-    return _Play(iter(matches), agents, games, in_flight, keys).run()
+    return _Play(iter(matches), agents, games, in_flight, keys).run(seal_s, stop)
 
 
 class _Play:
@@ -62,13 +68,17 @@ class _Play:
         self.planned = self.live = self.next_id = 0
         self.asked: dict[int, _Asked] = {}
 
-    def run(self) -> Iterator[Batch]:
-        while self.admit() or self.live:
+    def run(self, seal_s: float, stop: Callable[[], bool]) -> Iterator[Batch]:
+        due = inf
+        while not stop() and (self.admit() or self.live):
             for table in self.tables.values():
                 self.ask(table)
-            self.collect()
-            if sum(table.done for table in self.tables.values()) >= self.in_flight:
+            self.collect(stop)
+            done, now = sum(table.done for table in self.tables.values()), monotonic()
+            due = min(due, now + seal_s) if done else inf
+            if done >= self.in_flight or now >= due:
                 yield from self.seal()
+                due = inf
         yield from self.seal()
 
     def seal(self) -> Iterator[Batch]:
@@ -153,11 +163,11 @@ class _Play:
             self.next_id += len(row)
             return
 
-    def collect(self) -> None:
+    def collect(self, stop: Callable[[], bool]) -> None:
         """Take the answers that are there, and move every row whose seats have all answered."""
         busy = {asked.code for asked in self.asked.values()}
         wait = 0.0
-        while self.asked:
+        while self.asked and not stop():
             decisions = [decision for code in busy for decision in self.agents[code].poll(wait)]
             if decisions:
                 break
