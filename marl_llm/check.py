@@ -1,7 +1,7 @@
 """``marl-llm check-game SPEC``: does a game keep the contract? Library code for authors' own tests: ``check_game(game).require()``.
 
 Random matches are played and every answer is checked; each match is then played again, from its clones and from its seed.
-Of each rule that is broken the first case is told, with the seed and the moves that show it. A method that never returns
+Checking stops at the first rule that is broken, and tells the seed and the moves that show it. A method that never returns
 cannot be interrupted here.
 """
 
@@ -73,41 +73,41 @@ class Report:
     findings: tuple[Finding, ...]
 
     @property
-    def broken(self) -> tuple[Finding, ...]:
-        """The rules that do not hold."""
-        return tuple(finding for finding in self.findings if finding.holds is False)
+    def broken(self) -> Finding | None:
+        """The rule that does not hold, if there is one."""
+        return next((finding for finding in self.findings if finding.holds is False), None)
 
     def require(self) -> None:
-        """AssertionError with the first broken rule and what shows it."""
-        assert not self.broken, f"{self.game}: {_told(self.broken[0])}"
+        """AssertionError with the broken rule and what shows it."""
+        if self.broken:
+            raise AssertionError(f"{self.game}: {_told(self.broken)}")
 
 
 def check_game(game: Game, *, matches: int = 20, seed: int = 0) -> Report:
     """Play ``matches`` random matches of ``game`` and check every rule of the contract. Never raises for what the game does."""
-    failed: dict[str, Finding] = {}
+    broken: list[Finding] = []
     examiner: Examiner | None = None
 
     def holds(part: Callable[..., None], *arguments: Any) -> bool:
-        """Whether nothing was broken; the first breach of every rule is kept."""
+        """Whether nothing was broken; a breach is kept."""
         try:
             part(*arguments)
         except Breach as breach:
             shown = (examiner.seed, tuple(examiner.moves)) if examiner else (None, ())
-            failed.setdefault(breach.rule, Finding(breach.rule, RULES[breach.rule], False, str(breach), *shown))
-            return False
-        return True
+            broken.append(Finding(breach.rule, RULES[breach.rule], False, str(breach), *shown))
+        return not broken
 
     done = 0
     if holds(_facts, game):
         examiner = Examiner(game)
         while done < matches and holds(examiner.match, int(fold(seed, done)) >> 1):
             done += 1
-        examiner.seed, examiner.moves = None, []
-        if not failed:
-            holds(_unrolled, examiner)
-            holds(_boards, examiner, seed)
+        if not broken:
+            examiner.seed, examiner.moves = None, []
+            _ = holds(_unrolled, examiner) and holds(_boards, examiner, seed)
     tested = examiner.tested | {"info"} if examiner else set()
-    findings = [failed.get(rule) or Finding(rule, says, True if rule in tested else None) for rule, says in RULES.items()]
+    found = {finding.rule: finding for finding in broken}
+    findings = [found.get(rule) or Finding(rule, says, True if rule in tested else None) for rule, says in RULES.items()]
     return Report(game.info.name if examiner else type(game).__name__, done, tuple(findings))
 
 
@@ -217,11 +217,8 @@ def main(argv: Sequence[str]) -> int:
     for finding in report.findings:
         mark = {True: "holds ", False: "BROKEN", None: "-     "}[finding.holds]
         print(f"{mark} {finding.rule:15} {finding.says}", file=out)
-    for finding in report.broken:
-        print(f"\n{_told(finding)}", file=out)
-    print(
-        f"\n{report.game}: {f'{len(report.broken)} broken' if report.broken else 'keeps the contract'} ({report.matches} matches)", file=out
-    )
+    verdict = f"breaks the contract\n{_told(report.broken)}" if report.broken else f"keeps the contract ({report.matches} matches)"
+    print(f"\n{report.game} {verdict}", file=out)
     if settings.json:
         print(json.dumps({"game": report.game, "matches": report.matches, "findings": [asdict(f) for f in report.findings]}))
     return 1 if report.broken else 0
