@@ -59,7 +59,7 @@ def agent(name: str) -> Agent:
         if colon:
             raise UserError(f"agent {name!r}: {head} takes no argument; write {head!r}")
         return target()
-    if colon and (_FILE.fullmatch(name) or find_spec(head.split(".")[0])):
+    if colon and head and (_FILE.fullmatch(name) or find_spec(head.split(".")[0])):
         from marl_llm.agents.callable import agent_of
 
         return agent_of(attribute(name), name)

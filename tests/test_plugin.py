@@ -24,7 +24,8 @@ class Guess(Game):
         self.cards = cards
         self.info = GameInfo(
             name="guess", seats=2, returns=(-1, 1), max_decisions=2, action=Discrete(2), utility="zero_sum", vector=(cards + 3,),
-            rewards_at_end=True, enumerable=True, key_kind="information", summary="Say whether your card is the highest; be believed or not.",
+            rewards_at_end=True, enumerable=True, key_kind="information",
+            summary="Say whether your card is the highest; be believed or not.",
         )
 
     def start(self, seed):
