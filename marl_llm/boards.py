@@ -20,7 +20,7 @@ from marl_llm.game import Action, Discrete, Game, GameInfo, Seat, State, View
 from marl_llm.ragged import Ragged
 from marl_llm.seeding import uniform
 
-CHANCE_MOVES_IN_A_ROW = 10_000
+CHANCE_MOVES_IN_A_ROW = 1_000
 
 
 class StaleView(RuntimeError):

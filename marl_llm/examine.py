@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from marl_llm.boards import BrokenRule, Line, checked, pick, shaped
+from marl_llm.boards import CHANCE_MOVES_IN_A_ROW, BrokenRule, Line, checked, pick, shaped
 from marl_llm.game import Action, Game, Seat, State
 from marl_llm.seeding import fold, uniform
 
@@ -89,6 +89,7 @@ class Examiner:
         own: dict[Seat, Any] = {}
         fork_at = int(uniform(seed, 1, 0) * min(2 * info.seats + 4, info.max_decisions))
         fork: tuple[Line, int] | None = None
+        by_chance = 0
         while len(looks) < POSITIONS:
             look = self.look(line)
             looks.append(look)
@@ -100,6 +101,8 @@ class Examiner:
                 break
             if len(self.moves) >= fork_at and fork is None:
                 fork = self.clone(line), len(steps)
+            by_chance = by_chance + 1 if look.chance else 0
+            self.expect("chance", by_chance <= CHANCE_MOVES_IN_A_ROW, f"chance() moved {by_chance} times in a row without a decision")
             step = self.choose(look, len(steps))
             self.others(line, look, len(steps))
             self.apply(line, step)

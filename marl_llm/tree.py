@@ -21,7 +21,7 @@ from marl_llm.ragged import Ragged, segment_sum, spans
 from marl_llm.seeding import uniform
 
 CHANCE, OVER = -1, -2
-MAX_NODES = 1_000_000
+MAX_NODES = 200_000
 
 
 class TooLarge(ValueError):
