@@ -40,10 +40,10 @@ PATIENCE = 3
 
 @dataclass(frozen=True, kw_only=True)
 class PPO:
-    """Settings. ``lr``, ``entropy`` and ``alpha`` fall linearly to 0 over ``steps`` iterations."""
+    """Settings. ``lr``, ``entropy`` and ``alpha`` fall linearly to 0 over ``horizon`` iterations."""
 
-    steps: int = 500
-    """Iterations that schedules are laid over; ``--steps`` may stop earlier."""
+    horizon: int = 500
+    """Iterations that schedules are laid over; a run of other length stops early or goes on with the last values."""
     matches: int = 1024
     """Matches an iteration; more give less noise and fewer updates a second."""
     hidden: tuple[int, ...] = (64, 64)
@@ -148,7 +148,7 @@ class PPOAlgorithm:
         settings = self.settings
         cut = (batch["match.end"] == CUT)[batch.up("seat", "match")]
         rows = np.flatnonzero(batch["turn.learn"] & sampled(batch.starts["turn"], cut))
-        left = max(0.0, 1 - self.iteration / settings.steps)
+        left = max(0.0, 1 - self.iteration / settings.horizon)
         self.optimiser.param_groups[0]["lr"] = settings.lr * left
         self.iteration += 1
         if not len(rows):

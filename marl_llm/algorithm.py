@@ -83,6 +83,11 @@ class Algorithm(Protocol):
 
 
 class Recipe(Protocol):
-    """A dataclass of settings that builds its algorithm."""
+    """A frozen dataclass of settings that builds its algorithm."""
+
+    @property
+    def horizon(self) -> int:
+        """Iterations that its schedules are laid over, and how long a run lasts unless told."""
+        ...
 
     def build(self, setup: Setup) -> Algorithm: ...

@@ -92,7 +92,9 @@ def best_response(tree: Tree, policy: NDArray[np.float64], seat: int) -> tuple[f
     actions. Exact under perfect recall, and where positions are fully known.
     """
     if not (tree.perfect_recall or tree.merged):
-        raise NotExact(f"{tree.info.name}: views forget what the seat knew (no perfect recall), so a best response cannot be computed exactly")
+        raise NotExact(
+            f"{tree.info.name}: views forget what the seat knew (no perfect recall), so a best response cannot be computed exactly"
+        )
     weight = reach(tree, policy, without=seat)
     best = policy.copy()
     owner = np.repeat(tree.owner, tree.legal.lengths)

@@ -1,0 +1,67 @@
+"""A composed method at work: plan, play, credit, learn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from algorithms.parts import PLAYER, Method, Policy
+from marl_llm.agent import Agent
+from marl_llm.algorithm import Requires, Setup, Unsuitable
+from marl_llm.errors import UserError
+from marl_llm.matches import Match
+from marl_llm.records import Batch
+
+
+class Composed:
+    """The algorithm of a ``Method``: one player, one policy."""
+
+    requires = Requires()
+
+    def __init__(self, method: Method, setup: Setup) -> None:
+        self.method, self.setup = method, setup
+        self.games = {spec: setup.load(spec).info for spec in setup.games}
+        for info in self.games.values():
+            self.requires.check(type(method).__name__, info)
+        self.policy = make_policy(setup)
+        self.running = method.learner.start(self.policy, method.loss, method.horizon)
+        self.agents: Mapping[str, Agent] = {PLAYER: self.policy.agent}
+        self.step = 0
+
+    def plan(self, step: int) -> Sequence[Match]:
+        self.step = step
+        return self.method.sampler.plan(step, self.setup)
+
+    def learn(self, batch: Batch) -> Mapping[str, float]:
+        paid = self.method.reward.channels(batch, self.games)
+        return self.running.learn(paid, self.method.credit.advantage(paid), self.step)
+
+    def save(self, folder: Path) -> None:
+        self.policy.save(folder)
+        self.running.save(folder)
+
+    def load(self, folder: Path) -> None:
+        self.policy.load(folder)
+        self.running.load(folder)
+
+    def save_agent(self, player: str, folder: Path) -> None:
+        self.policy.save_agent(folder)
+
+
+def make_policy(setup: Setup) -> Policy:
+    """The policy that ``setup.model`` names: ``tiny`` (made for the games), ``tabular``, or a Hugging Face folder."""
+    games = [setup.load(spec) for spec in setup.games]
+    if setup.model == "tabular":
+        from algorithms.tabular import TabularPolicy
+
+        if len(games) > 1:
+            raise Unsuitable("model 'tabular' learns one game; give one --game")
+        return TabularPolicy(games[0].info)
+    from algorithms.language import LanguagePolicy
+    from marl_llm.agents.language import load
+    from marl_llm.inference.tiny import tiny
+
+    folder = tiny(games, setup.seed, report=setup.report) if setup.model in (None, "tiny") else Path(str(setup.model))
+    if not (folder / "config.json").exists():
+        raise UserError(f"model {setup.model!r} is neither 'tiny' nor 'tabular' nor a folder with a config.json; give one of these")
+    return LanguagePolicy(load(folder))

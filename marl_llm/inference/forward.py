@@ -1,0 +1,67 @@
+"""One forward pass for many token rows: their common prefix is computed once, and logits only where they are wanted.
+
+Used alike for sampling and, with gradients through the prefix, for learning; the gradients equal those of plain rows.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import DynamicCache
+
+MIN_SHARED = 4
+"""Common prefixes shorter than this are not worth a pass of their own."""
+
+
+def common_prefix(rows: Sequence[NDArray[Any]]) -> int:
+    """Length of the longest prefix that all rows share, at least one token short of the shortest row."""
+    limit = min(len(row) for row in rows) - 1
+    shared = np.ones(limit, bool)
+    for row in rows[1:]:
+        shared &= row[:limit] == rows[0][:limit]
+    return limit if shared.all() else int(shared.argmin())
+
+
+def hidden_at(
+    model: Any, rows: Sequence[NDArray[Any]], row: NDArray[np.int64], position: NDArray[np.int64], *, share: bool = True
+) -> Tensor:
+    """Last hidden states at ``position[i]`` of ``rows[row[i]]``, shape [len(row), hidden].
+
+    ``model`` is a causal language model of transformers. Rows are padded on the right, where earlier tokens never look.
+    The shared prefix ends before the first wanted position.
+    """
+    prefix = min(common_prefix(rows), int(position.min())) if share and len(rows) > 1 else 0
+    prefix = prefix if prefix >= MIN_SHARED else 0
+    tails = [torch.from_numpy(np.ascontiguousarray(tokens[prefix:], np.int64)) for tokens in rows]
+    tokens = torch.nn.utils.rnn.pad_sequence(tails, batch_first=True).to(model.device)
+    positions = torch.arange(prefix, prefix + tokens.shape[1], device=model.device)[None]
+    decoder, cached = model.get_decoder(), {}
+    if prefix:
+        head = torch.from_numpy(np.ascontiguousarray(rows[0][:prefix], np.int64))[None].to(model.device)
+        cache = DynamicCache(config=model.config)
+        # transformers renamed the argument in 5.2x; both names are in the range that this project installs with
+        cached = {"cache" if "cache" in inspect.signature(decoder.forward).parameters else "past_key_values": cache}
+        decoder(input_ids=head, use_cache=True, **cached)
+        cache.batch_repeat_interleave(len(rows))
+    hidden = decoder(input_ids=tokens, position_ids=positions, use_cache=bool(prefix), **cached).last_hidden_state
+    wanted = torch.from_numpy(row * hidden.shape[1] + position - prefix).to(hidden.device)
+    return hidden.reshape(-1, hidden.shape[-1])[wanted]
+
+
+def logits_at(
+    model: Any, rows: Sequence[NDArray[Any]], row: NDArray[np.int64], position: NDArray[np.int64], *, share: bool = True
+) -> Tensor:
+    """Next-token logits after ``rows[row[i]][: position[i] + 1]``, shape [len(row), vocabulary]."""
+    return model.get_output_embeddings()(hidden_at(model, rows, row, position, share=share))
+
+
+def support_log_probs(logits: Tensor, support: NDArray[Any]) -> Tensor:
+    """Log-softmax over each row's support, shape [rows, width]. ``support`` holds token ids, -1 where a row has fewer."""
+    ids = torch.from_numpy(support.astype(np.int64)).to(logits.device)
+    return logits.float().gather(1, ids.clamp(min=0)).masked_fill(ids < 0, -torch.inf).log_softmax(1)

@@ -1,0 +1,258 @@
+"""Self-play training: plan, play, learn; now and then evaluate and write a checkpoint. The loop is ``Training.step``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from marl_llm import checkpoint, config, registry
+from marl_llm.agents.pool import AgentPool
+from marl_llm.algorithm import Algorithm, Recipe, Setup
+from marl_llm.errors import UserError
+from marl_llm.evaluate import Truth, say_truth, truth_of
+from marl_llm.metrics import Metrics
+from marl_llm.play import play
+from marl_llm.progress import Progress, progress
+from marl_llm.records import Batch
+
+EPISODES = 64
+"""Matches of an evaluated iteration that are kept for replay."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Where and how long to train; the recipe's own settings stand beside these."""
+
+    game: tuple[str, ...]
+    """One or more games to learn."""
+    model: str | None = None
+    """Base of a language recipe: tiny (made for the games), tabular (a table, as a yardstick), or a Hugging Face folder."""
+    steps: int | None = None
+    """Iterations in all, also after --resume; the recipe's horizon if left out."""
+    seed: int = 0
+    out: Path | None = None
+    """Run folder; runs/RECIPE-GAME-SEED if left out."""
+    resume: bool = False
+    """Go on from the newest good checkpoint of --out."""
+    in_flight: int = 4096
+    """Matches in progress at once."""
+    evaluate_every: int = 10
+    checkpoint_every: int = 50
+    keep: int = 3
+    """Checkpoints kept beside the first."""
+
+
+class Training:
+    """A run in progress: an algorithm, its games, and where its records go."""
+
+    def __init__(self, recipe: Recipe, run: Run, folder: Path, report: Callable[[str], None]) -> None:
+        self.run, self.folder = run, folder
+        self.algorithm: Algorithm = recipe.build(Setup(run.game, registry.game, run.model, run.seed, report))
+        self.pool = AgentPool(self.algorithm.agents)
+        self.done = 0
+        ((self.player, self.agent),) = self.algorithm.agents.items()
+        self.truths = {spec: truth for spec in run.game if (truth := truth_of(registry.game(spec), self.agent))}
+        self.metrics: Metrics | None = None
+
+    def step(self, stop: Callable[[], bool]) -> dict[str, float] | None:
+        """One iteration; its figures, or None if it was stopped before anything was learned."""
+        began = perf_counter()
+        for truth in self.truths.values():
+            truth.observe(self.agent, self.done)
+        figures = self.measure() if self.done % self.run.evaluate_every == 0 else {}
+        planned = perf_counter()
+        batch = Batch.concat(list(play(self.algorithm.plan(self.done), self.pool, registry.game, in_flight=self.run.in_flight, stop=stop)))
+        played = perf_counter()
+        if stop():
+            return None
+        figures |= self.algorithm.learn(batch)
+        figures |= {"evaluate_s": planned - began, "play_s": played - planned, "learn_s": perf_counter() - played}
+        figures |= summary(batch)
+        if self.done % self.run.evaluate_every == 0:
+            (self.folder / "episodes").mkdir(exist_ok=True)
+            batch.take(np.arange(min(EPISODES, len(batch)))).save(self.folder / "episodes" / f"{self.done:06d}.npz")
+        self.done += 1
+        return figures
+
+    def measure(self) -> dict[str, float]:
+        """Exact figures now; of several games each under its own name."""
+        found = {spec: truth.measure(self.agent) for spec, truth in self.truths.items()}
+        if len(self.run.game) == 1:
+            return dict(*found.values()) if found else {}
+        return {f"{spec}/{name}": value for spec, figures in found.items() for name, value in figures.items()}
+
+    def save(self) -> Path:
+        """Write a checkpoint of this moment, whole or not at all."""
+
+        def fill(folder: Path) -> None:
+            for part in ("algorithm", f"agents/{self.player}"):
+                (folder / part).mkdir(parents=True)
+            self.algorithm.save(folder / "algorithm")
+            self.algorithm.save_agent(self.player, folder / "agents" / self.player)
+            for i, spec in enumerate(self.run.game):
+                (folder / f"truth{i}").mkdir()
+                if spec in self.truths:
+                    self.truths[spec].save(folder / f"truth{i}")
+            hashes = {spec: registry.file_hash(spec) for spec in self.run.game}
+            checkpoint.save_json(folder / "run.json", {"step": self.done, "games": list(self.run.game), "files": hashes})
+
+        written = checkpoint.write(checkpoint.path_of(self.folder, self.done), fill)
+        checkpoint.keep(self.folder, self.run.keep)
+        return written
+
+    def load(self, folder: Path) -> None:
+        """Go on from a checkpoint."""
+        saved = checkpoint.load_json(folder / "run.json")
+        for spec, known in saved["files"].items():
+            if known and registry.file_hash(spec) != known:
+                raise UserError(f"the file of game {spec} has changed since this run began; restore it, or start a new run")
+        self.algorithm.load(folder / "algorithm")
+        for i, spec in enumerate(self.run.game):
+            if spec in self.truths:
+                self.truths[spec].load(folder / f"truth{i}")
+        self.done = saved["step"]
+
+
+def summary(batch: Batch) -> dict[str, float]:
+    """Figures of a batch that every algorithm shares."""
+    figures = {
+        "matches": float(len(batch)),
+        "turns": float(batch.size("turn")),
+        "information_sets": float(len(np.unique(batch["turn.key"]))),
+        "faults": float((batch["turn.fault"] > 0).sum()),
+        "not_played": float((batch["match.end"] > 0).sum()),
+    }
+    for seat in np.unique(batch["seat.seat"]).tolist() if batch["seat.seat"].max() < 4 else []:
+        figures[f"return_{seat}"] = float(batch["seat.return"][batch["seat.seat"] == seat].mean())
+    return figures
+
+
+def train(recipe: Recipe, run: Run, folder: Path, settings: str = "") -> tuple[Training, bool]:
+    """Train in ``folder``; the run, and whether it was interrupted. ``settings`` is kept as config.yaml."""
+    steps = recipe.horizon if run.steps is None else run.steps
+    if steps < 1:
+        raise UserError(f"--steps is {steps}; expected at least 1")
+    with progress(steps, "training") as bar, interruptible() as stopped:
+        training = Training(recipe, run, folder, bar.say)
+        folder.mkdir(parents=True, exist_ok=True)
+        if run.resume:
+            training.load(checkpoint.newest(folder, bar.say))
+            bar.advance(training.done)
+        else:
+            (folder / "config.yaml").write_text(settings)
+            training.save()
+        training.metrics = Metrics(folder, training.done)
+        _loop(training, steps, bar, stopped)
+        training.metrics.close()
+        return training, stopped()
+
+
+def _loop(training: Training, steps: int, bar: Progress, stopped: Callable[[], bool]) -> None:
+    run, metrics = training.run, training.metrics
+    assert metrics is not None
+    saved = training.done
+    if not training.done and training.truths:
+        say_truth(bar, 0, training.measure(), ", before training")
+    while training.done < steps and not stopped():
+        figures = training.step(stopped)
+        if figures is None:
+            break
+        metrics.write(training.done - 1, figures)
+        bar.advance(**{name: value for name, value in figures.items() if name.startswith("exploitability")})
+        if training.done % run.checkpoint_every == 0:
+            training.save()
+            saved = training.done
+    if saved != training.done:
+        training.save()
+    if training.truths and not stopped():
+        figures = training.measure()
+        metrics.write(training.done, figures)
+        say_truth(bar, training.done, figures, ", trained")
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C (or SIGTERM) asks to stop, which the given function tells; the second stops at once."""
+    asked = False
+
+    def ask(number: int, frame: Any) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        print("stopping; once more stops at once", file=sys.stderr, flush=True)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def settings_of(recipe: Recipe, argv: Sequence[str], prog: str) -> tuple[Recipe, Run, str]:
+    """The recipe and run that flags (and --config) say, and all settings as YAML."""
+    parts: list[Any] = [Run(game=()), recipe]
+    both = dataclass(frozen=True, kw_only=True)(type("Train", tuple(type(part) for part in parts), {}))
+    defaults = {f.name: getattr(part, f.name) for part in parts for f in fields(part)}
+    parsed = config.parse(both(**defaults), argv, prog=prog, description="Train by self-play.")
+    run, tuned = (replace(part, **{f.name: getattr(parsed, f.name) for f in fields(part)}) for part in parts)
+    return tuned, run, config.dump(parsed)
+
+
+def main(argv: Sequence[str]) -> int:
+    """``marl-llm train RECIPE --game G``."""
+    if not argv or argv[0].startswith("-"):
+        raise UserError("train needs a recipe first; expected marl-llm train RECIPE --game G (see marl-llm algorithms)")
+    name, *flags = argv
+    prog = f"marl-llm train {name}"
+    recipe, run, text = settings_of(registry.recipe(name), flags, prog)
+    if not run.game:
+        raise UserError("train needs a game; give --game G (see marl-llm games)")
+    folder = run.out or Path("runs") / f"{name}-{'-'.join(run.game)}-{run.seed}".replace("/", "_")
+    if run.resume:
+        recipe, run, text = resumed(folder, registry.recipe(name), flags, prog)
+    elif (folder / "config.yaml").exists():
+        raise UserError(f"{folder} holds a run already; add --resume to go on with it, or choose another --out")
+    training, interrupted = train(recipe, run, folder, text)
+    if interrupted:
+        print(f"stopped at step {training.done}; go on with: {prog} {' '.join(without_resume(flags))} --resume", file=sys.stderr)
+        return 130
+    print(folder)
+    return 0
+
+
+def resumed(folder: Path, recipe: Recipe, flags: Sequence[str], prog: str) -> tuple[Recipe, Run, str]:
+    """Settings of a run to go on with: its own; flags may only change how long it lasts and what is kept."""
+    kept = folder / "config.yaml"
+    if not kept.exists():
+        raise UserError(f"there is no run in {folder} to resume; expected a folder that marl-llm train wrote")
+    _, before, own = settings_of(recipe, ["--config", str(kept)], prog)
+    tuned, run, now = settings_of(recipe, ["--config", str(kept), *without_config(flags)], prog)
+    free = {"steps", "out", "resume", "checkpoint_every", "keep"}
+    changed = [a for a, b in zip(own.splitlines(), now.splitlines(), strict=False) if a != b and a.split(":")[0] not in free]
+    if changed or len(own.splitlines()) != len(now.splitlines()):
+        raise UserError(f"--resume goes on with the run's own settings, and the flags differ from: {'; '.join(changed)}. Leave them out")
+    return tuned, replace(run, resume=True), own
+
+
+def without_config(flags: Sequence[str]) -> list[str]:
+    """Flags without --config FILE: a resumed run has its own."""
+    rest = list(flags)
+    if "--config" in rest:
+        at = rest.index("--config")
+        del rest[at : at + 2]
+    return rest
+
+
+def without_resume(flags: Sequence[str]) -> list[str]:
+    """Flags as first given."""
+    return [flag for flag in flags if flag != "--resume"]
