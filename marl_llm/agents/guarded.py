@@ -5,6 +5,7 @@ Errors meant for the person who chose the agent (``UserError``) and a game's own
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,10 +18,10 @@ from marl_llm.ragged import Ragged
 
 
 class Guarded:
-    """``agent``, with every exception turned into a fault of its own rows."""
+    """``agent``, with every exception turned into a fault of its own rows and a warning that names the agent."""
 
-    def __init__(self, agent: Agent) -> None:
-        self.agent = agent
+    def __init__(self, agent: Agent, name: str) -> None:
+        self.agent, self.name = agent, name
         self._open: dict[int, Any] = {}
         """Memory of every row that waits for its answer."""
         self._crashed: list[int] = []
@@ -32,8 +33,9 @@ class Guarded:
         except (BrokenView, UserError):
             self._close(request.id.tolist())
             raise
-        except (Exception, SystemExit):
+        except (Exception, SystemExit) as error:
             if len(request) == 1:
+                self._warn(f"raised {type(error).__name__}: {error}")
                 self._crashed += request.id.tolist()
             else:  # agents hold nothing of a match, so the rows can be asked again one by one, and only the bad ones fail
                 for row in range(len(request)):
@@ -47,10 +49,12 @@ class Guarded:
                     self._close(decision.id.tolist())
                     decisions.append(decision)
                 else:
+                    self._warn("answered out of form")
                     self._crashed += self._open
         except (BrokenView, UserError):
             raise
-        except (Exception, SystemExit):
+        except (Exception, SystemExit) as error:
+            self._warn(f"raised {type(error).__name__}: {error}")
             self._crashed += self._open
         crashed = [row for row in dict.fromkeys(self._crashed) if row in self._open]
         self._crashed = []
@@ -58,6 +62,9 @@ class Guarded:
             nothing, fault = np.full(len(crashed), -1), np.full(len(crashed), CRASH, np.int8)
             decisions.append(Decision(np.asarray(crashed), nothing, fault, self._close(crashed)))
         return decisions
+
+    def _warn(self, what: str) -> None:
+        warnings.warn(f"agent {self.name} {what}", stacklevel=3)
 
     def _close(self, rows: Iterable[int]) -> list[Any]:
         return [self._open.pop(row) for row in rows]

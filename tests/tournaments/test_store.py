@@ -1,0 +1,121 @@
+"""The folder: resumable at any byte, a match counts once, one host at a time."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from marl_llm.agents.random import RandomAgent
+from marl_llm.cli import main
+from marl_llm.errors import UserError
+from marl_llm.seeding import generator
+from tests.tournaments.players import First, Raises
+from tournaments.formats import Tournament
+from tournaments.host import host
+from tournaments.results import Result
+from tournaments.store import LOCK, RESULTS, SETTINGS, Store
+
+pytestmark = pytest.mark.filterwarnings("ignore:agent c raised")
+LIVE = {"a": RandomAgent(), "b": First(), "c": Raises(6)}
+TOURNAMENT = Tournament(game="kuhn_poker", agents=tuple(LIVE), rounds=12, seed=5)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    report = host(TOURNAMENT, live=LIVE, folder=folder)
+    return (folder / RESULTS).read_bytes(), report.json(), (folder / SETTINGS).read_bytes()
+
+
+def restored(folder, undisturbed, data):
+    folder.mkdir(exist_ok=True)
+    (folder / SETTINGS).write_bytes(undisturbed[2])
+    (folder / RESULTS).write_bytes(data)
+    return host(TOURNAMENT, live=LIVE, folder=folder, resume=True, in_flight=16).json()
+
+
+def test_resume_at_any_byte_equals_an_undisturbed_run(tmp_path, undisturbed):
+    whole = undisturbed[0]
+    cuts = generator(9).integers(0, len(whole), 40).tolist()
+    ends = [whole.index(b"\n"), whole.index(b"\n") + 1]
+    for cut in [0, 1, len(whole) - 1, len(whole), *ends, *cuts]:
+        assert restored(tmp_path / "cut", undisturbed, whole[:cut]) == undisturbed[1]
+        assert sorted((tmp_path / "cut" / RESULTS).read_bytes().splitlines()) == sorted(whole.splitlines())
+
+
+def test_a_result_written_twice_counts_once(tmp_path, undisturbed):
+    lines = undisturbed[0].splitlines(keepends=True)
+    shuffled = [lines[i] for i in generator(2).permutation(len(lines))]
+    assert restored(tmp_path / "twice", undisturbed, b"".join(shuffled + lines[:20])) == undisturbed[1]
+
+
+def test_a_void_match_is_played_again(tmp_path, undisturbed):
+    lines = undisturbed[0].splitlines(keepends=True)
+    void = json.loads(lines[0]) | {"end": "void", "error": "outage"}
+    assert restored(tmp_path / "void", undisturbed, json.dumps(void).encode() + b"\n" + b"".join(lines[1:])) == undisturbed[1]
+
+
+def test_a_line_that_is_no_result_is_named(tmp_path, undisturbed):
+    for wrong in (b"not json\n", b"[1, 2]\n", b'{"id": "12"}\n', b"\xff\xfe\n"):
+        lines = undisturbed[0].splitlines(keepends=True)
+        with pytest.raises(UserError, match="line 3 is not a result"):
+            restored(tmp_path / "wrong", undisturbed, b"".join([*lines[:2], wrong, *lines[2:]]))
+
+
+def test_lines_survive_the_round_trip(undisturbed):
+    for line in undisturbed[0].splitlines():
+        assert Result.parse(line).line().encode() == line
+
+
+def test_two_hosts_on_one_folder(tmp_path):
+    with Store(TOURNAMENT, tmp_path), pytest.raises(UserError, match=f"in use by another host, process {os.getpid()}"):
+        host(TOURNAMENT, live=LIVE, folder=tmp_path, resume=True)
+    assert host(TOURNAMENT, live=LIVE, folder=tmp_path, resume=True).matches == 72  # the first is gone, so is its lock
+
+
+def words(folder, *more):
+    agents = "random,tests.tournaments.players:Slow"
+    where = ["--rounds", "40", "--in-flight", "8", "--out", str(folder)]
+    return ["tournament", "round-robin", "--game", "connect_four", "--agents", agents, *where, *more]
+
+
+def begun(folder):
+    """A host in another process that has stored something and is still at work."""
+    command = [sys.executable, "-c", "from marl_llm.cli import run; run()", *words(folder, "--resume")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"SLOW_S": "0.02"})
+    results = folder / RESULTS
+    before = results.stat().st_size if results.exists() else 0
+    deadline = time.monotonic() + 15
+    while not (results.exists() and results.stat().st_size > before):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return process
+
+
+def test_interrupted_and_killed_hosts_lose_nothing(tmp_path, capsys):
+    process = begun(tmp_path / "hit")
+    assert main(words(tmp_path / "hit", "--resume")) == 2
+    assert f"in use by another host, process {process.pid}" in capsys.readouterr().err
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
+    said = process.stderr.read()
+    assert "marl-llm tournament round-robin --game connect_four" in said
+    assert said.rstrip().endswith("--resume")
+    assert "Traceback" not in said
+    stored = (tmp_path / "hit" / RESULTS).read_bytes().splitlines()
+    process = begun(tmp_path / "hit")
+    process.kill()
+    process.wait(10)
+    assert (tmp_path / "hit" / LOCK).exists()  # left by the dead host, and no obstacle
+    outcomes = []
+    for folder in ("hit", "whole"):
+        assert main(words(tmp_path / folder, "--resume", "--json")) == 0
+        outcomes.append(capsys.readouterr().out.splitlines()[-1])
+    assert outcomes[0] == outcomes[1]
+    assert stored
+    assert set(stored) < set((tmp_path / "whole" / RESULTS).read_bytes().splitlines())
