@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,9 +60,12 @@ class SpielBoards(Boards):
         return row, self.seat[row]
 
     def legal(self, row: NDArray[np.int64], seat: NDArray[np.int64]) -> Ragged:
-        legal = list(map(Native.legal_actions, self.on(row)))
-        starts = starts_of(np.fromiter(map(len, legal), np.int64, len(legal)))
-        return Ragged(np.fromiter(chain.from_iterable(legal), np.int64, int(starts[-1])), starts)
+        flat: list[int] = []
+        lengths: list[int] = []
+        for legal in map(Native.legal_actions, self.on(row)):  # none outlives its turn, or the garbage collector would look at all
+            flat += legal
+            lengths.append(len(legal))
+        return Ragged(np.fromiter(flat, np.int64, len(flat)), starts_of(np.fromiter(lengths, np.int64, len(lengths))))
 
     def views(self, row: NDArray[np.int64], seat: NDArray[np.int64]) -> Views:
         return _SpielViews(self, row, seat)

@@ -81,7 +81,8 @@ class OpenSpiel(Game):
     def boards(self, rows: int) -> Boards:
         from games.openspiel.boards import SpielBoards
 
-        if self.info.enumerable or self.info.simultaneous or self.sampled:
+        info = self.info
+        if info.enumerable or info.simultaneous or info.key_kind == "history" or self.sampled:
             return super().boards(rows)
         return SpielBoards(self, rows)
 
