@@ -102,7 +102,8 @@ class _Play:
                 self.tables[spec] = Table(self.load(spec), spec, self.in_flight)
             table = self.tables[spec]
             row = table.start(begun, self.code)
-            idle = np.setdiff1d(row, table.boards.acting()[0])
+            acts = np.bincount(table.boards.acting()[0], minlength=len(table.number))
+            idle = row[acts[row] == 0]
             if len(idle):  # chance alone decided them, or their game is broken
                 self.end(table, idle, PLAYED)
         return len(entries)

@@ -24,9 +24,13 @@ def _mix(x: int) -> int:
 
 
 def _mix_array(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(_M1)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(_M2)
-    return x ^ (x >> np.uint64(31))
+    """``_mix`` of every entry, in place."""
+    x ^= x >> np.uint64(30)
+    x *= np.uint64(_M1)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(_M2)
+    x ^= x >> np.uint64(31)
+    return x
 
 
 def fold(*keys: Any) -> Any:
@@ -38,8 +42,11 @@ def fold(*keys: Any) -> Any:
         return state
     total = np.zeros(np.broadcast_shapes(*(np.shape(key) for key in keys)) or (1,), np.uint64)
     for key in keys:
-        column = np.atleast_1d(np.asarray(key if not isinstance(key, int) else key & _MASK)).astype(np.uint64)
-        total = _mix_array(total + np.uint64(_GAMMA) + _mix_array(column))
+        if isinstance(key, (int, np.integer)):
+            total += np.uint64((_GAMMA + _mix(int(key) & _MASK)) & _MASK)
+        else:
+            total += _mix_array(np.asarray(key).astype(np.uint64)) + np.uint64(_GAMMA)
+        _mix_array(total)
     return total
 
 
