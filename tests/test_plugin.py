@@ -97,18 +97,30 @@ def test_by_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert cli.main(words) == 0, words
 
 
-def test_by_entry_point_of_an_installed_package(tmp_path: Path) -> None:
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder into which pip has installed a package with the game, made by new-game."""
     assert cli.main(["new-game", "guess", "--into", str(tmp_path)]) == 0
-    package = tmp_path / "guess"
-    (package / "guess" / "game.py").write_text(GAME)
-    site = tmp_path / "site"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--no-deps", "--no-index", "--no-build-isolation", "--target", str(site), str(package)], check=True)
+    (tmp_path / "guess" / "guess" / "game.py").write_text(GAME)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+    ]
+    subprocess.run([*pip, "--target", str(tmp_path / "site"), str(tmp_path / "guess")], check=True)
+    return tmp_path / "site"
+
+
+def test_by_entry_point_of_an_installed_package(site: Path, tmp_path: Path) -> None:
     script = tmp_path / "jobs.py"
-    listed = ["games", "--json"]
-    script.write_text(
-        f"from marl_llm.cli import main\nfor words in {[*jobs('guess', str(tmp_path)), listed]!r}:\n    assert main(words) == 0, words\n"
-    )
+    every = [*jobs("guess", str(tmp_path)), ["games", "--json"]]
+    script.write_text(f"from marl_llm.cli import main\nfor words in {every!r}:\n    assert main(words) == 0, words\n")
     environment = {**os.environ, "PYTHONPATH": str(site)}
     done = subprocess.run([sys.executable, str(script)], cwd=site, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
