@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyspiel
 from numpy.typing import NDArray
+from open_spiel.python.observation import make_observation
 
 from marl_llm.boards import Boards, Codes, StaleView, Views, pick
 from marl_llm.game import State
@@ -31,6 +32,7 @@ class SpielBoards(Boards):
         self.seat = np.full(rows, -1, np.int64)
         self.seeds, self.draws = [0] * rows, [0] * rows
         self.codes = Codes()
+        self.observation = _observation(game)
         self.key = Native.observation_string if game.by_observation else Native.information_state_string
         self.clock = np.zeros(rows, np.int64)
 
@@ -83,31 +85,47 @@ class SpielBoards(Boards):
         return np.asarray(list(map(Native.returns, self.on(row))), np.float64).reshape(len(row), self.info.seats)
 
 
+def _observation(game: OpenSpiel) -> Any:
+    """OpenSpiel's buffer for the game's tensor, filled without a list of floats; None for its games written in Python, where
+    buffer and tensor may differ."""
+    if game.tensor is None or hasattr(game.native, "make_py_observer"):
+        return None
+    if game.tensor == "observation_tensor":
+        return make_observation(game.native)
+    one = pyspiel.PrivateInfoType.SINGLE_PLAYER
+    return make_observation(game.native, pyspiel.IIGObservationType(public_info=True, perfect_recall=True, private_info=one))
+
+
 class _SpielViews(Views):
     def __init__(self, boards: SpielBoards, row: NDArray[np.int64], seat: NDArray[np.int64]) -> None:
         self.boards, self.row, self.seat, self.clock = boards, row, seat, boards.clock[row]
         self.game, self.codes = boards.game, boards.codes.strings
 
-    def _each(self, read: Callable[[Any, int], Any]) -> list[Any]:
+    def _each(self, read: Callable[[Any, int], Any]) -> Iterator[Any]:
         if (self.clock != self.boards.clock[self.row]).any():
             raise StaleView("this view's match has moved on; read text, vector and key before the next step")
-        return list(map(read, self.boards.on(self.row), self.seat.tolist()))
+        return map(read, self.boards.on(self.row), self.seat.tolist())
 
     def keys(self) -> NDArray[np.int64]:
         strings = self._each(self.boards.key)
         return self.boards.codes.of([f"{seat}:{string}" for seat, string in zip(self.seat.tolist(), strings, strict=True)])
 
     def texts(self) -> list[str]:
-        return self._each(self.boards.game.text.view)
+        return list(self._each(self.boards.game.text.view))
 
     def vectors(self) -> NDArray[np.float32]:
-        read = self.boards.game.tensor
+        read, observation = self.boards.game.tensor, self.boards.observation
         if read is None:
             raise TypeError(f"{self.game.info.name} has no vector view; OpenSpiel gives no tensor for it")
-        return np.asarray(self._each(getattr(Native, read)), np.float32)
+        if observation is None:
+            return np.asarray(list(self._each(getattr(Native, read))), np.float32)
+        rows = np.empty((len(self.row), observation.tensor.size), np.float32)
+        for i, _ in enumerate(self._each(observation.set_from)):
+            rows[i] = observation.tensor
+        return rows
 
     def action_texts(self) -> list[list[str]]:
-        return self._each(self.boards.game.text.actions)
+        return list(self._each(self.boards.game.text.actions))
 
     def take(self, rows: NDArray[np.int64]) -> Views:
         views = _SpielViews(self.boards, self.row[rows], self.seat[rows])
@@ -117,4 +135,4 @@ class _SpielViews(Views):
     def states(self) -> list[State]:
         from games.openspiel.game import SpielState
 
-        return self._each(lambda state, seat: SpielState(self.boards.game, state.clone()))
+        return list(self._each(lambda state, seat: SpielState(self.boards.game, state.clone())))
