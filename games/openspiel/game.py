@@ -104,10 +104,11 @@ class OpenSpiel(Game):
 class SpielState(State):
     """A pyspiel state behind the ``State`` contract."""
 
-    __slots__ = ("game", "native", "seed")
+    __slots__ = ("game", "names", "native", "seed")
 
     def __init__(self, game: OpenSpiel, native: Any, seed: int = 0) -> None:
         self.game, self.native, self.seed = game, native, seed
+        self.names: dict[tuple[Seat, Action], str] = {}
 
     def to_act(self) -> tuple[Seat, ...]:
         player = self.native.current_player()
@@ -121,6 +122,7 @@ class SpielState(State):
         return self.native.legal_actions(seat)
 
     def apply(self, moves: Mapping[Seat, Action]) -> None:
+        self.names = {}
         if self.native.current_player() == pyspiel.PlayerId.SIMULTANEOUS:
             self.native.apply_actions([moves.get(seat, 0) for seat in range(self.game.info.seats)])
         else:
@@ -140,7 +142,10 @@ class SpielState(State):
         self.native.apply_action(outcome)
 
     def action_text(self, seat: Seat, action: Action) -> str:
-        return self.game.text.actions(self.native, seat)[self.native.legal_actions(seat).index(action)]
+        if (seat, action) not in self.names:
+            names = self.game.text.actions(self.native, seat)
+            self.names = {(seat, legal): name for legal, name in zip(self.native.legal_actions(seat), names, strict=True)}
+        return self.names[seat, action]
 
     def clone(self) -> State:
         if not self.game.sampled:
