@@ -1,7 +1,7 @@
 """A language model as a trainable policy: the batch's sampled tokens, each distinct context computed once.
 
-A context is (prompt, reply so far, support, version of the weights that sampled). In small games a batch of ten thousand tokens has a dozen contexts; in free
-text nearly every token has its own, and the same code computes plain rows.
+A context is (prompt, reply so far, support, version of the weights that sampled). In small games a batch of ten thousand
+tokens has a dozen contexts; in free text nearly every token has its own, and the same code computes plain rows.
 """
 
 from __future__ import annotations

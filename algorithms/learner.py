@@ -25,7 +25,8 @@ BAD_IN_A_ROW = 3
 class Adam(Learner):
     """Adam on the whole batch of choices, ``updates`` steps an iteration."""
 
-    rate: Anneal = Anneal(start=3e-4, end=3e-5)
+    rate: Anneal
+    """Step size."""
     updates: int = 4
     clip: float = 1.0
     """Largest norm of the gradient."""

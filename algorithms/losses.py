@@ -34,8 +34,10 @@ class MirrorDescent(Loss):
     regularised (quantal response) equilibrium; with alpha annealed to 0 to a Nash equilibrium of two-seat zero-sum games.
     """
 
-    alpha: Anneal = Anneal(start=0.2, end=0.005)
-    eta: Anneal = Anneal(start=0.3, end=0.03)
+    alpha: Anneal
+    """Pull towards the magnet. The smaller, the nearer the fixed point to an equilibrium, and the slower and noisier."""
+    eta: Anneal
+    """Step size of an iteration; to converge it must fall with alpha."""
     magnet: Literal["uniform", "slow"] = "uniform"
     """Uniform over the support, or a slow copy of the policy."""
 

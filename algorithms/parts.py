@@ -94,7 +94,10 @@ class Loss:
 class Policy(Protocol):
     """What a learner trains: parameters and, with gradients, log-probabilities of a batch's contexts."""
 
-    agent: Agent
+    @property
+    def agent(self) -> Agent:
+        """The player, live."""
+        ...
 
     def parameters(self) -> list[Tensor]: ...
 

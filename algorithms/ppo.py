@@ -114,8 +114,9 @@ def losses(logp_UA: Tensor, value_U: Tensor, magnet_UA: Tensor, sample: Sample, 
         "kl_magnet": (pi_BA * (logp_BA - magnet_UA[sample.place_B])).sum(1).mean(),
         "clip_fraction": ((ratio_B - 1).abs() > settings.clip).float().mean(),
     }
-    regularised = parts["policy_loss"] + left * (settings.alpha * parts["kl_magnet"] - settings.entropy * parts["entropy"])
-    return {"loss": regularised + settings.proximal * parts["kl_old"] + parts["value_loss"], **parts}
+    regularised = parts["policy_loss"] - settings.entropy * left * parts["entropy"]
+    regularised += settings.alpha * parts["kl_magnet"] + settings.proximal * parts["kl_old"]
+    return {"loss": regularised + parts["value_loss"], **parts}
 
 
 class PPOAlgorithm:

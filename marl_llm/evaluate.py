@@ -132,7 +132,7 @@ def evaluate(agent: Agent, spec: str, anchors: Sequence[str], deals: int, seed: 
 
 def main(argv: Sequence[str]) -> int:
     """``marl-llm evaluate RUN``."""
-    if not argv or argv[0].startswith("-") and argv[0] not in ("-h", "--help"):
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
         raise UserError("evaluate needs a run; expected marl-llm evaluate RUN, a folder that marl-llm train wrote")
     flags = argv if argv[0].startswith("-") else argv[1:]
     settings = config.parse(Evaluation(), flags, prog="marl-llm evaluate RUN", description="Measure what a run has trained.")

@@ -17,7 +17,7 @@ from marl_llm import checkpoint, config, registry
 from marl_llm.agents.pool import AgentPool
 from marl_llm.algorithm import Algorithm, Recipe, Setup
 from marl_llm.errors import UserError
-from marl_llm.evaluate import Truth, say_truth, truth_of
+from marl_llm.evaluate import say_truth, truth_of
 from marl_llm.metrics import Metrics
 from marl_llm.play import play
 from marl_llm.progress import Progress, progress
@@ -166,7 +166,7 @@ def _loop(training: Training, steps: int, bar: Progress, stopped: Callable[[], b
         if figures is None:
             break
         metrics.write(training.done - 1, figures)
-        bar.advance(**{name: value for name, value in figures.items() if name.startswith("exploitability")})
+        bar.advance(1, **{name: value for name, value in figures.items() if name.startswith("exploitability")})
         if training.done % run.checkpoint_every == 0:
             training.save()
             saved = training.done
@@ -201,7 +201,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 def settings_of(recipe: Recipe, argv: Sequence[str], prog: str) -> tuple[Recipe, Run, str]:
     """The recipe and run that flags (and --config) say, and all settings as YAML."""
     parts: list[Any] = [Run(game=()), recipe]
-    both = dataclass(frozen=True, kw_only=True)(type("Train", tuple(type(part) for part in parts), {}))
+    both: Any = dataclass(frozen=True, kw_only=True)(type("Train", tuple(type(part) for part in parts), {}))
     defaults = {f.name: getattr(part, f.name) for part in parts for f in fields(part)}
     parsed = config.parse(both(**defaults), argv, prog=prog, description="Train by self-play.")
     run, tuned = (replace(part, **{f.name: getattr(parsed, f.name) for f in fields(part)}) for part in parts)
@@ -235,7 +235,7 @@ def resumed(folder: Path, recipe: Recipe, flags: Sequence[str], prog: str) -> tu
     kept = folder / "config.yaml"
     if not kept.exists():
         raise UserError(f"there is no run in {folder} to resume; expected a folder that marl-llm train wrote")
-    _, before, own = settings_of(recipe, ["--config", str(kept)], prog)
+    _, _, own = settings_of(recipe, ["--config", str(kept)], prog)
     tuned, run, now = settings_of(recipe, ["--config", str(kept), *without_config(flags)], prog)
     free = {"steps", "out", "resume", "checkpoint_every", "keep"}
     changed = [a for a, b in zip(own.splitlines(), now.splitlines(), strict=False) if a != b and a.split(":")[0] not in free]

@@ -15,7 +15,7 @@ recipe = Method(
     sampler=SelfPlay(matches=4096),
     reward=GameReward(),
     credit=TurnLevel(),
-    loss=MirrorDescent(alpha=Anneal(start=0.1, end=0.01), eta=Anneal(start=0.6, end=0.1)),
+    loss=MirrorDescent(alpha=Anneal(start=0.1, end=0.02), eta=Anneal(start=0.6, end=0.1)),
     learner=Adam(rate=Anneal(start=1e-3, end=3e-5), updates=4),
     horizon=200,
 )

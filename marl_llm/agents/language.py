@@ -98,15 +98,16 @@ def score(model: Any, decisions: Sequence[Prompted]) -> list[list[NDArray[np.flo
         rows += [np.concatenate([decision.prompt, np.asarray(end, np.int32)]) for end in ends]
     if not rows:
         return [[] for _ in decisions]
-    logits = logits_at(model, rows, np.asarray(row), np.asarray(position))
-    logp = support_log_probs(logits, padded(Ragged.of(supports), -1)).double().cpu().numpy()
+    logits = logits_at(model, rows, np.asarray(row), np.asarray(position)).double()  # so that probabilities sum to 1 closely
+    logp = support_log_probs(logits, padded(Ragged.of(supports), -1)).cpu().numpy()
     nodes = iter([logp[k, : len(support)] for k, support in enumerate(supports)])
     return [[next(nodes) for _ in decision.trie.paths] for decision in decisions]
 
 
 def _replies(scored: Sequence[tuple[Prompted, list[NDArray[np.float64]]]], chosen: NDArray[np.int64]) -> dict[str, Any]:
     """Token columns of the chosen replies; ``chosen`` counts all replies of all decisions in one line."""
-    ids, logp, masks, supports, support_logp = [], [], [], [], []
+    ids, logp, masks, supports = [], [], [], []
+    support_logp: list[Any] = []
     for decision, nodes in scored:
         for reply, node, place in zip(decision.trie.replies, decision.trie.node, decision.trie.place, strict=True):
             ids.append(reply)

@@ -64,4 +64,5 @@ def logits_at(
 def support_log_probs(logits: Tensor, support: NDArray[Any]) -> Tensor:
     """Log-softmax over each row's support, shape [rows, width]. ``support`` holds token ids, -1 where a row has fewer."""
     ids = torch.from_numpy(support.astype(np.int64)).to(logits.device)
-    return logits.float().gather(1, ids.clamp(min=0)).masked_fill(ids < 0, -torch.inf).log_softmax(1)
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return wide.gather(1, ids.clamp(min=0)).masked_fill(ids < 0, -torch.inf).log_softmax(1)

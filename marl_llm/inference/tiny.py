@@ -35,6 +35,8 @@ TEMPLATE = (
     "{% if message['role'] == 'assistant' %}{{ '<|end|>' }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
+SOFT = 1e-2
+"""Squared distance below which two states count as touching."""
 SPECIAL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 
 
@@ -52,10 +54,10 @@ class Tiny:
     rows: int = 24
     """Prompts in a warm-start step."""
     learning_rate: float = 1e-3
-    uniformity: float = 0.1
+    spread: float = 0.1
     """Weight of the term that pushes decision states apart."""
     apart: float = 0.2
-    min_steps: int = 200
+    min_steps: int = 120
     max_steps: int = 600
 
 
@@ -175,8 +177,8 @@ def warm_start(
 ) -> dict[str, float]:
     """Language modelling of prompts and uniform legal replies, with the states at the moment of decision pushed apart.
 
-    The second term is the uniformity loss of Wang and Isola (2020, https://arxiv.org/abs/2005.10242) between the
-    prompts of a step. Language modelling alone leaves those states equal: nothing in a uniform reply depends on them.
+    Language modelling alone leaves those states equal, since nothing in a uniform reply depends on them; the last term
+    spreads the states of a step's prompts over the sphere.
     """
     optimiser = torch.optim.AdamW(model.parameters(), lr=shape.learning_rate, weight_decay=0.0)
     rng = generator(seed, 4)
@@ -199,7 +201,7 @@ def warm_start(
         deciding = torch.from_numpy(np.asarray([len(decision.prompt) - 1 for decision in chosen])[row] == position)
         first_tokens = torch.from_numpy(np.stack([_first_token(decision, logits.shape[1]) for decision in chosen])).to(logits)
         reply = torch.nn.functional.cross_entropy(logits[deciding], first_tokens)
-        total = language + reply + shape.uniformity * uniformity(hidden[deciding])
+        total = language + reply + shape.spread * energy(hidden[deciding])
         optimiser.zero_grad()
         total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -220,15 +222,15 @@ def _first_token(decision: Decision, vocabulary: int) -> NDArray[np.float64]:
     return share
 
 
-def uniformity(states: Tensor) -> Tensor:
-    """Log of the mean Gaussian potential between unit states; lower is more evenly spread. 0 for a single state.
+def energy(states: Tensor) -> Tensor:
+    """Mean logarithmic energy of unit states, -log of squared distances: lower is more spread out. 0 for a single state.
 
-    The potential is narrower than in the paper (8, not 2): the pairs that matter are the ones still close together.
+    Its gradient does not vanish between states that are still nearly equal, as that of a Gaussian potential does.
     """
     if len(states) < 2:
         return states.sum() * 0
     distances = torch.pdist(torch.nn.functional.normalize(states, dim=1))
-    return (-8 * distances.pow(2)).exp().mean().log()
+    return -(distances.pow(2) + SOFT).log().mean()
 
 
 @torch.no_grad()

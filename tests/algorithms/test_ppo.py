@@ -24,7 +24,7 @@ from marl_llm.play import play
 from marl_llm.records import Batch
 from marl_llm.tree import tree_of
 
-SMALL = PPO(steps=6, matches=64, minibatch=64, epochs=2, hidden=(16,), alpha=0.5, proximal=1.0)
+SMALL = PPO(horizon=6, matches=64, minibatch=64, epochs=2, hidden=(16,), alpha=0.5, proximal=1.0)
 
 
 def build(settings=SMALL, game="kuhn_poker", seed=100):
@@ -85,7 +85,9 @@ def test_a_clipped_ratio_has_no_gradient_and_a_minibatch_keeps_its_own_informati
     logits = torch.zeros(2, 2, requires_grad=True)
     old = torch.tensor([[0.25, 0.75], [0.5, 0.5]]).log()
     turns = torch.arange(2)
-    sample = Sample(torch.eye(2), torch.ones(2, 2, dtype=torch.bool), turns, torch.zeros(2, dtype=torch.int64), old, torch.ones(2), torch.ones(2))
+    sample = Sample(
+        torch.eye(2), torch.ones(2, 2, dtype=torch.bool), turns, torch.zeros(2, dtype=torch.int64), old, torch.ones(2), torch.ones(2)
+    )
     plain = PPO(entropy=0, alpha=0, proximal=0)
     loss = losses(logits.log_softmax(1), torch.zeros(2), torch.zeros(2, 2), sample, plain, 1.0)
     loss["policy_loss"].backward()
@@ -219,7 +221,7 @@ def test_refusals():
 
 def test_kuhn_poker_is_learned():
     """Uniform play has exploitability 0.458, and naive self-play ends at 0.333."""
-    algorithm = build(PPO(steps=80), seed=100)
+    algorithm = build(PPO(horizon=80), seed=100)
     log_ = train(algorithm, range(80))
     tree = tree_of(registry.game("kuhn_poker"))
     assert exploitability(tree, policy_of(tree, algorithm.agents[PLAYER])) < 0.15
@@ -228,7 +230,7 @@ def test_kuhn_poker_is_learned():
 
 @pytest.mark.parametrize(("mpcr", "given"), [(0.5, 0.0), (1.2, 1.0)])
 def test_public_goods_are_learned(mpcr, given):
-    algorithm = build(PPO(steps=30, matches=128), f"public_goods(seats=4,mpcr={mpcr})", seed=100)
+    algorithm = build(PPO(horizon=30, matches=128), f"public_goods(seats=4,mpcr={mpcr})", seed=100)
     train(algorithm, range(30))
     batch = played(algorithm, algorithm.plan(30))
     assert batch["turn.action"].mean() / 4 == pytest.approx(given, abs=0.1)

@@ -1,0 +1,29 @@
+"""Batches written by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from marl_llm.ragged import starts_of
+from marl_llm.records import Batch
+
+
+def batch_of(rewards: list[list[list[float]]], games: list[int] | None = None) -> Batch:
+    """``rewards[match][seat]`` lists the rewards of that seat's own turns."""
+    seats = len(rewards[0])
+    turns = [own for match in rewards for own in match]
+    lengths = np.asarray([len(own) for own in turns])
+    total = int(lengths.sum())
+    return Batch(
+        columns={
+            "match.id": np.arange(len(rewards)),
+            "match.game": np.asarray(games or [0] * len(rewards)),
+            "seat.seat": np.tile(np.arange(seats), len(rewards)),
+            "turn.seat": np.repeat(np.tile(np.arange(seats), len(rewards)), lengths),
+            "turn.index": np.concatenate([np.arange(n) for n in lengths]),
+            "turn.game": np.concatenate([np.asarray(own, float) for own in turns]),
+            "turn.learn": np.ones(total, bool),
+        },
+        starts={"turn": starts_of(lengths), "seat": np.arange(len(rewards) + 1) * seats},
+        tables={"game": ["a", "b"]},
+    )

@@ -1,0 +1,110 @@
+"""Learning from distinct contexts equals learning from plain rows: values and gradients, whatever was sampled by whom."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from algorithms.credit import TurnLevel
+from algorithms.language import LanguagePolicy
+from algorithms.losses import Anneal, MirrorDescent
+from algorithms.rewards import GameReward
+from marl_llm import registry
+from marl_llm.inference.forward import logits_at
+from marl_llm.matches import self_play
+from marl_llm.play import play
+from marl_llm.records import Batch
+from tests.inference.models import random_agent
+
+LOSS = MirrorDescent(alpha=Anneal(start=0.3, end=0.3), eta=Anneal(start=0.5, end=0.5))
+
+
+class One:
+    def __init__(self, agent):
+        self.agent = agent
+
+    def resolve(self, player):
+        return self.agent
+
+
+def mixed(spec, matches=30):
+    """Matches of two versions of a policy, with advantages of both signs; the newer agent."""
+    agent = random_agent(spec, double=True)
+    first = Batch.concat(play(self_play(spec, "a", 2, matches, 1), One(agent), registry.game))
+    with torch.no_grad():
+        for parameter in agent.model.parameters():
+            parameter.mul_(1.05)
+    agent.updated()
+    second = Batch.concat(play(self_play(spec, "a", 2, matches, 2), One(agent), registry.game))
+    with torch.no_grad():
+        for parameter in agent.model.parameters():
+            parameter.mul_(0.97)
+    batch = GameReward().channels(Batch.concat([first, second]), {spec: registry.game(spec).info})
+    return agent, batch, TurnLevel().advantage(batch)
+
+
+def plain_loss(model, batch, advantage):
+    """The same loss from one row a turn, each computed alone, with the sampled log-probabilities of the tokens."""
+    gain, magnet, old_kl, choices = 0.0, 0.0, 0.0, 0
+    ids, learn, logp = batch.ragged("token.id"), batch["token.learn"], batch["token.logp"]
+    support, support_logp = batch.ragged("support.id"), batch.ragged("support.logp")
+    for t in np.flatnonzero(batch["turn.learn"]).tolist():
+        prompt = batch.tables["stream"][batch["turn.stream"][t]][: batch["turn.prompt_end"][t]]
+        row = np.concatenate([prompt, ids[t]])
+        for j, token in enumerate(range(batch.starts["token"][t], batch.starts["token"][t + 1])):
+            if not learn[token]:
+                continue
+            allowed = torch.from_numpy(support[token].astype(np.int64))
+            logits = logits_at(model, [row], np.asarray([0]), np.asarray([len(prompt) + j - 1]), share=False)
+            new = logits.float()[0, allowed].log_softmax(0)
+            ratio = (new[int((allowed == int(ids[t][j])).nonzero())] - float(logp[token])).exp()
+            gain = gain + ratio * advantage[t]
+            magnet = magnet + (new.exp() * (new + np.log(len(allowed)))).sum()
+            old_kl = old_kl + (new.exp() * (new - torch.from_numpy(support_logp[token]))).sum()
+            choices += 1
+    return -gain / choices + 0.3 * magnet / choices + old_kl / choices / 0.5
+
+
+@pytest.mark.parametrize("spec", ["kuhn_poker", "leduc_poker", "tic_tac_toe"])
+def test_gradients_equal_plain_rows(spec):
+    agent, batch, advantage = mixed(spec, 30 if spec == "kuhn_poker" else 6)
+    assert (advantage > 0).any()
+    assert (advantage < 0).any()
+    assert len(np.unique(batch["turn.version"])) == 2
+    policy = LanguagePolicy(agent)
+    choices = policy.choices(batch)
+    shared, _ = LOSS.value(policy.log_probs(), choices, torch.from_numpy(advantage[choices.turn]).float(), None, 0.0)
+
+    def gradient(loss):
+        agent.model.zero_grad()
+        loss.backward()
+        return torch.cat([p.grad.flatten() for p in policy.parameters()])
+
+    a, b = gradient(shared), gradient(plain := plain_loss(agent.model, batch, advantage))
+    assert shared.item() == pytest.approx(plain.item(), abs=1e-5)
+    assert b.abs().max() > 1e-2
+    assert (a - b).abs().max() < 1e-6 * max(1.0, float(b.abs().max()))
+
+
+def test_equal_contexts_are_computed_once():
+    agent, batch, _ = mixed("kuhn_poker", 100)
+    policy = LanguagePolicy(agent)
+    choices = policy.choices(batch)
+    assert len(policy._rows) == 12
+    assert len(choices.old) == 24, "two versions sampled from twelve prompts"
+    assert choices.count.sum() == len(choices.turn) == batch["token.learn"].sum()
+
+
+def test_log_probs_of_the_sampler_are_the_learner_s():
+    agent, batch, _ = mixed("leduc_poker", 20)
+    newest = np.flatnonzero(np.asarray(batch["turn.version"]) == 1)
+    with torch.no_grad():
+        for parameter in agent.model.parameters():
+            parameter.div_(0.97)
+    policy = LanguagePolicy(agent)
+    choices = policy.choices(batch)
+    logp = policy.log_probs()[choices.context, choices.place]
+    mine = np.isin(choices.turn, newest)
+    assert mine.any()
+    assert (logp - choices.logp)[torch.from_numpy(mine)].abs().max() < 1e-5
