@@ -171,13 +171,7 @@ class Examiner:
 
     def position(self, line: Line, look: Look, own: dict[Seat, Any]) -> None:
         """Rules that compare a position with what has been claimed and seen before."""
-        info, total = self.info, math.fsum(look.returns)
-        if info.utility == "zero_sum":
-            self.expect("zero_sum", abs(total) < 1e-6, f"returns() gave {look.returns!r}, which sum to {total:g}; expected 0")
-        if info.utility == "team":
-            teams = info.teams or (tuple(range(info.seats)),)
-            equal = all(abs(look.returns[seat] - look.returns[team[0]]) < 1e-6 for team in teams for seat in team)
-            self.expect("team", equal, f"returns() gave {look.returns!r}; expected equal values in each team of {teams}")
+        info = self.info
         if info.rewards_at_end and (look.seats or look.chance):
             self.expect("rewards_at_end", not any(look.returns), f"returns() gave {look.returns!r} before the end; expected zeros")
         for seat, legal, key, text in zip(look.seats, look.legal, look.keys, look.texts, strict=True):
@@ -252,6 +246,13 @@ class Examiner:
         low, high = self.info.returns
         inside = all(low - 1e-6 <= value <= high + 1e-6 for value in look.returns)
         self.expect("returns", inside, f"returns() ended with {look.returns!r}; info.returns says between {low:g} and {high:g}")
+        info, total = self.info, math.fsum(look.returns)
+        if info.utility == "zero_sum":
+            self.expect("zero_sum", abs(total) < 1e-6, f"returns() gave {look.returns!r}, which sum to {total:g}; expected 0")
+        if info.utility == "team":
+            teams = info.teams or (tuple(range(info.seats)),)
+            equal = all(abs(look.returns[seat] - look.returns[team[0]]) < 1e-6 for team in teams for seat in team)
+            self.expect("team", equal, f"returns() gave {look.returns!r}; expected equal values in each team of {teams}")
 
 
 def short(value: Any) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import open_spiel.python.games  # noqa: F401  # registers the games written in Python
 import pyspiel
 
+from games.openspiel.flaws import REFUSED, REWARDS_BEFORE_THE_END, TENSOR_OF_OTHER_STATES
 from games.openspiel.size import fits
 from games.openspiel.texts.by_name import text_of
 from marl_llm.boards import Boards
@@ -43,14 +44,16 @@ class OpenSpiel(Game):
         """Until OpenSpiel says that it cannot."""
         self.text = text_of(kind.short_name, self.native)
         self.tensor = (
-            "information_state_tensor"
+            None
+            if kind.short_name in TENSOR_OF_OTHER_STATES
+            else "information_state_tensor"
             if kind.provides_information_state_tensor and not (perfect and kind.provides_observation_tensor)
             else "observation_tensor"
             if kind.provides_observation_tensor
             else None
         )
         size = 0 if self.tensor is None else int(np.prod(getattr(self.native, f"{self.tensor}_shape")()))
-        at_end = kind.reward_model == _Type.RewardModel.TERMINAL
+        at_end = kind.reward_model == _Type.RewardModel.TERMINAL and kind.short_name not in REWARDS_BEFORE_THE_END
         name = str(self.native).removesuffix("()")
         merges = self.by_observation and at_end and not simultaneous
         self.info = GameInfo(
@@ -171,6 +174,8 @@ def _load(name: str) -> Any:
     known = set(pyspiel.registered_names())
     if short not in known:
         raise unknown("OpenSpiel game", short, known)
+    if short in REFUSED:
+        raise UserError(f"OpenSpiel's {short} cannot be played: {REFUSED[short]}")
     try:
         native = pyspiel.load_game(name)
         kind = native.get_type()

@@ -20,7 +20,11 @@ PROBES = 48
 
 @lru_cache(maxsize=256)
 def fits(name: str, merges: bool, limit: int = UNROLL) -> bool:
-    """Whether the game has at most ``limit`` positions; with ``merges``, equal observations at equal depth are one position."""
+    """Whether the game has at most ``limit`` positions.
+
+    With ``merges``, equal observations at equal depth are one position, and a game whose tensors tell such positions apart
+    does not fit: a tree would keep one tensor for both.
+    """
     size = positions(name)
     return (size**0.5 if merges else size) <= limit and _counted(pyspiel.load_game(name), merges, limit)
 
@@ -42,9 +46,10 @@ def positions(name: str) -> float:
 
 def _counted(game: Any, merges: bool, limit: int) -> bool:
     layer, count = [game.new_initial_state()], 1
+    tensors = game.get_type().provides_observation_tensor
     while layer:
         below: list[Any] = []
-        seen: set[tuple[int, str]] = set()
+        seen: dict[tuple[int, str], Any] = {}
         for state in layer:
             if state.is_terminal():
                 continue
@@ -52,10 +57,14 @@ def _counted(game: Any, merges: bool, limit: int) -> bool:
                 child = state.clone()
                 _apply(child, move)
                 if merges and child.current_player() >= 0:
-                    key = child.current_player(), child.observation_string(child.current_player())
+                    seat = child.current_player()
+                    key = seat, child.observation_string(seat)
+                    tensor = child.observation_tensor(seat) if tensors else None
                     if key in seen:
+                        if seen[key] != tensor:
+                            return False
                         continue
-                    seen.add(key)
+                    seen[key] = tensor
                 below.append(child)
                 count += 1
                 if count > limit:
