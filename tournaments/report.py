@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -128,46 +130,71 @@ def report(tournament: Tournament, info: GameInfo, results: Iterable[Result]) ->
     tables = tournament.tables(info)
     every = sorted(results, key=lambda result: (result.deal, result.players))
     played = [result for result in every if result.end != "void"]
-    n, seats, names = len(tournament.agents), info.seats, tournament.agents
-    number = {name: i for i, name in enumerate(names)}
+    n, seats, number = len(tournament.agents), info.seats, {name: i for i, name in enumerate(tournament.agents)}
     player = np.asarray([[number[name] for name in result.players] for result in played], np.int64).reshape(-1, seats)
     payoff = np.asarray([result.returns for result in played]).reshape(-1, seats)
     deal = np.asarray([result.deal for result in played], np.uint64)
     own = means(payoff.reshape(-1), np.repeat(deal, seats), player.reshape(-1), n)
-    one, other = (pair.reshape(-1) for pair in np.nonzero(~np.eye(seats, dtype=bool)))
-    pairs = len(one)
-    cells = means(payoff[:, one].reshape(-1), np.repeat(deal, pairs), (player[:, one] * n + player[:, other]).reshape(-1), n * n)
-    outcomes: list[tuple[int, int, int] | None] = [None] * n
-    ratings: list[Interval | None] = [None] * n
-    if info.utility == "zero_sum" and seats == 2 and np.isin(payoff, [*info.returns, 0.0]).all() and played:
-        outcome = np.sign(payoff[:, 0]).astype(np.int64) + DRAW
-        count = np.zeros((n, 3), np.int64)
-        np.add.at(count, (player[:, 0], outcome), 1)
-        np.add.at(count, (player[:, 1], WIN - outcome), 1)
-        outcomes = [(int(row[LOSS]), int(row[DRAW]), int(row[WIN])) for row in count]
-        ratings = list(elo(player, outcome, deal, n, seed=tournament.seed))
+    one, other = np.nonzero(~np.eye(seats, dtype=bool))
+    pair = player[:, one] * n + player[:, other]
+    cells = means(payoff[:, one].reshape(-1), np.repeat(deal, len(one)), pair.reshape(-1), n * n)
     sat = np.zeros((n, seats), np.int64)
     np.add.at(sat, (player, np.arange(seats)), 1)
-    faults: list[dict[str, int]] = [{} for _ in names]
-    turns = [0] * n
-    for result in every:
-        for name, mine, count_ in zip(result.players, result.faults, result.turns, strict=True):
-            turns[number[name]] += count_
-            for kind, times in mine.items():
-                faults[number[name]][kind] = faults[number[name]].get(kind, 0) + times
-    seating = {table: i for i, table in enumerate(tables)}
-    at = np.asarray([seating[result.players] for result in played], np.int64)
-    sizes = np.bincount(at, minlength=len(tables))
-    sums = np.stack([np.bincount(at, payoff[:, seat], len(tables)) for seat in range(seats)], 1)
-    by_deal = np.unique(deal, return_counts=True)[1]
+    begun = np.unique(deal, return_counts=True)[1]
+    standings = zip(
+        tournament.agents,
+        own,
+        *_rated(tournament, info, player, payoff, deal),
+        *_faults(number, every),
+        map(tuple, sat.tolist()),
+        strict=True,
+    )
     return Report(
         tournament=tournament,
         planned=tournament.rounds * len(tables),
         matches=len(played),
         void=len(every) - len(played),
         errors=tuple(sorted({result.error for result in every if result.error})),
-        standings=tuple(map(Standing, names, own, outcomes, ratings, faults, turns, map(tuple, sat.tolist()))),
+        standings=tuple(Standing(*row) for row in standings),
         against=tuple(tuple(cells[i * n : (i + 1) * n]) for i in range(n)),
-        seatings=tuple((table, tuple((sums[i] / sizes[i]).tolist()), int(sizes[i])) for table, i in seating.items() if sizes[i]),
-        deals=(int((by_deal == len(tables)).sum()), len(by_deal)),
+        seatings=_seatings(tables, played, payoff),
+        deals=(int((begun == len(tables)).sum()), len(begun)),
     )
+
+
+def _rated(
+    tournament: Tournament, info: GameInfo, player: NDArray[np.int64], payoff: NDArray[np.float64], deal: NDArray[np.uint64]
+) -> tuple[Sequence[tuple[int, int, int] | None], Sequence[Interval | None]]:
+    """Losses, draws, wins and Elo of every agent, where payoffs say no more than these; kuhn_poker's do: who bets seldom
+    may win most matches and lose money."""
+    n = len(tournament.agents)
+    if info.utility != "zero_sum" or info.seats != 2 or not len(payoff) or not np.isin(payoff, [*info.returns, 0.0]).all():
+        return [None] * n, [None] * n
+    outcome = np.sign(payoff[:, 0]).astype(np.int64) + DRAW
+    count = np.zeros((n, 3), np.int64)
+    np.add.at(count, (player[:, 0], outcome), 1)
+    np.add.at(count, (player[:, 1], WIN - outcome), 1)
+    return [(int(row[LOSS]), int(row[DRAW]), int(row[WIN])) for row in count], elo(player, outcome, deal, n, seed=tournament.seed)
+
+
+def _faults(number: Mapping[str, int], results: Iterable[Result]) -> tuple[list[dict[str, int]], list[int]]:
+    """Faults by kind and turns of every agent, void matches included."""
+    faults: list[Counter[str]] = [Counter() for _ in number]
+    turns = [0] * len(number)
+    for result in results:
+        for name, mine, taken in zip(result.players, result.faults, result.turns, strict=True):
+            turns[number[name]] += taken
+            faults[number[name]].update(mine)
+    return [dict(count) for count in faults], turns
+
+
+def _seatings(
+    tables: Sequence[tuple[str, ...]], played: Sequence[Result], payoff: NDArray[np.float64]
+) -> tuple[tuple[tuple[str, ...], tuple[float, ...], int], ...]:
+    """Mean payoffs of every seating that was played."""
+    place = {table: i for i, table in enumerate(tables)}
+    at = np.asarray([place[result.players] for result in played], np.int64)
+    matches = np.bincount(at, minlength=len(tables))
+    sums = np.zeros((len(tables), payoff.shape[1]))
+    np.add.at(sums, at, payoff)
+    return tuple((table, tuple((sums[i] / matches[i]).tolist()), int(matches[i])) for table, i in place.items() if matches[i])
