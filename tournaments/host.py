@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
         again = [word for word in argv if word != "--resume"]
         print(f"interrupted; nothing finished is lost. Go on with: marl-llm tournament {shlex.join(again)} --resume", file=sys.stderr)
         return 130
-    console = Console(stderr=options.json)
+    console = Console(stderr=options.json, markup=False, highlight=False)
     if not console.is_terminal:
         console.width = 60 + 24 * len(tournament.agents)  # a table in a file is read without a window's edge
     made.show(console)

@@ -101,7 +101,8 @@ class Report:
         rated = any(standing.elo for standing in self.standings)
         kinds = [kind for kind in FAULTS if any(standing.faults.get(kind) for standing in self.standings)]
         head = ["agent", "payoff ± 95%", "matches", *(["won", "drawn", "lost", "Elo (95%)"] if rated else []), *kinds]
-        table = Table(*head, box=None, title=f"{self.tournament.game}: {self.matches} of {self.planned} matches", title_justify="left")
+        console.print(f"{self.tournament.game}: {self.matches} of {self.planned} matches")
+        table = Table(*head, box=None)
         for i in order:
             standing = self.standings[i]
             cells = [standing.name, str(standing.payoff), str(standing.payoff.n)]
@@ -122,7 +123,7 @@ class Report:
         console.print(self.balance())
         if self.void:
             why = f": {self.errors[0]}" if self.errors else ""
-            console.print(f"{self.void} matches void{why}", markup=False)
+            console.print(f"{self.void} matches void{why}")
 
 
 def report(tournament: Tournament, info: GameInfo, results: Iterable[Result]) -> Report:
