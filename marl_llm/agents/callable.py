@@ -1,7 +1,8 @@
 """A plain function as an agent: ``module:choose`` with ``choose(text, legal) -> move``.
 
-``text`` is what the seat sees, ``legal`` the legal moves as text; the answer is one of them. An answer that is none of
-them is an illegal move, an exception a crash: faults of that match, for its rules to handle.
+``text`` is what the seat sees, ``legal`` the legal moves as text; the answer is one of them, or free text that gives one
+as ``<move>...</move>``. Any other answer is unparsable or illegal, an exception a crash: faults of that match, for its
+rules to handle.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from marl_llm.agent import CRASH, ILLEGAL, OK, Agent, Decision, Immediate, Request
+from marl_llm.agent import CRASH, OK, UNPARSABLE, Agent, Decision, Immediate, Request
 from marl_llm.errors import UserError
+from marl_llm.inference.reply import read_reply
 
 Choose = Callable[[str, Sequence[str]], str]
 
@@ -37,7 +39,10 @@ class CallableAgent(Immediate):
         except Exception as error:  # the function's own fault is data, not ours to die of
             warnings.warn(f"{self.name} raised {type(error).__name__}: {error}", stacklevel=2)
             return actions[0], CRASH
-        return (actions[legal.index(move)], OK) if move in legal else (actions[0], ILLEGAL)
+        if move in legal:
+            return actions[legal.index(move)], OK
+        place, fault = read_reply(move, legal) if isinstance(move, str) else (-1, UNPARSABLE)
+        return actions[place], fault  # what stands beside a fault is never played
 
 
 def agent_of(found: Any, name: str) -> Agent:
