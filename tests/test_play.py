@@ -291,6 +291,14 @@ def test_an_outage_that_lasts_voids_the_match() -> None:
     assert not batch["turn.learn"].any()
 
 
+def test_a_match_is_replayed_as_often_as_stated() -> None:
+    ends = [
+        run(self_play("kuhn_poker", "agent", 2, 5, 8), 1, Pool(agent=lambda n=outages: Flaky(n)))["match.end"].tolist()
+        for outages in (REPLAYS, REPLAYS + 1)
+    ]
+    assert ends == [[PLAYED] * 5, [VOID] + [PLAYED] * 4]
+
+
 class Remembering(RandomAgent):
     """Counts its own turns in its memory."""
 

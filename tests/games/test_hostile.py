@@ -405,3 +405,33 @@ def test_a_start_that_raises_ends_its_match() -> None:
         batch = Batch.concat(list(play(plan, Pool(), lambda spec: Broken(Race), in_flight=in_flight)))
         assert (batch["match.end"] == np.where(batch["match.seed"] % 2 == 1, VOID, PLAYED)).all()
         assert len(batch) == 6
+
+
+class AtOnce(Race):
+    """Both seats move at once, one time; with an odd seed neither can see."""
+
+    def to_act(self) -> Any:
+        return () if self.total else (0, 1)
+
+    def apply(self, moves: Any) -> None:
+        self.total = 1
+
+    def returns(self) -> Any:
+        return [0.0, 0.0]
+
+    def chance(self) -> Any:
+        return ()
+
+    def view(self, seat: int | None) -> View:
+        if self.bad:
+            raise ValueError("dark")
+        return super().view(seat)
+
+
+def test_two_seats_that_cannot_see_end_their_match_once() -> None:
+    game = RaceGame(AtOnce, replace(INFO, simultaneous=True))
+    for in_flight in (1, 3, 20):
+        plan = [Match(game="hostile", seed=seed, players=("a", "b")) for seed in range(20)]
+        batch = Batch.concat(list(play(plan, Pool(), lambda spec: game, in_flight=in_flight)))
+        assert sorted(batch["match.plan"].tolist()) == list(range(20))
+        assert (batch["match.end"] == np.where(batch["match.seed"] % 2 == 1, VOID, PLAYED)).all()
