@@ -6,9 +6,9 @@ With rho = pi(a|I) / old(a|I) and A from generalised advantage estimation, the p
     - min(rho A, clip(rho, 1 - clip, 1 + clip) A) - entropy H(pi) + alpha KL(pi || magnet) + proximal KL(pi || old)
 
 and the value (V - (A + V_old))^2 / 2. Entropy and KLs are exact over the legal actions. Without the last two terms this is plain
-PPO, which does not converge in self-play on games of hidden information. With them it is magnetic mirror descent (Sokota et al.
-2023, arXiv 2206.05825), whose last iterate does: ``proximal`` is its 1/eta, the magnet is a slow copy of the policy, and the
-entropy bonus is the same term with the uniform magnet.
+PPO: quick where an action is simply best, but in self-play on games of hidden information it goes round in circles. With them it is
+magnetic mirror descent (Sokota et al. 2023, arXiv 2206.05825), whose last iterate converges: ``proximal`` is its 1/eta, the magnet
+is a slow copy of the policy (it moves, so alpha need not fall), and the entropy bonus is the same term with the uniform magnet.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ PATIENCE = 3
 
 @dataclass(frozen=True, kw_only=True)
 class PPO:
-    """Settings. ``lr``, ``entropy`` and ``alpha`` fall linearly to 0 over ``horizon`` iterations."""
+    """Settings. ``lr`` and ``entropy`` fall linearly to 0 over ``horizon`` iterations."""
 
     horizon: int = 500
-    """Iterations that schedules are laid over; a run of other length stops early or goes on with the last values."""
+    """Iterations that schedules are laid over; beyond them nothing is learned any more."""
     matches: int = 1024
     """Matches an iteration; more give less noise and fewer updates a second."""
     hidden: tuple[int, ...] = (64, 64)
@@ -62,9 +62,9 @@ class PPO:
     """How far a step may move an action's probability ratio from 1 before its gain stops counting."""
     entropy: float = 0.01
     """Pull towards playing every legal action equally often; keeps exploring."""
-    alpha: float = 1.0
-    """Pull towards the magnet, a slow copy of the policy; with ``proximal`` it makes self-play converge."""
-    magnet_rate: float = 0.02
+    alpha: float = 0.5
+    """Pull towards the magnet, a slow copy of the policy; with ``proximal`` it makes self-play converge. 0 for both is plain PPO."""
+    magnet_rate: float = 0.05
     """Share of the way that the magnet's weights move to the policy's at each iteration."""
     proximal: float = 5.0
     """Pull towards the policy that sampled the batch; larger takes smaller steps."""

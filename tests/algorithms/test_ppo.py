@@ -43,7 +43,8 @@ def train(algorithm, steps):
 
 
 def weights(algorithm):
-    return torch.cat([value.flatten() for value in algorithm.network.state_dict().values()])
+    networks = (algorithm.network, algorithm.magnet, algorithm.good)
+    return torch.cat([value.flatten() for network in networks for value in network.state_dict().values()])
 
 
 def test_loss_by_hand():
@@ -75,7 +76,7 @@ def test_loss_by_hand():
             "kl_old": kl_old,
             "kl_magnet": kl_magnet,
             "clip_fraction": 1 / 3,
-            "loss": policy + value + 0.5 * (0.4 * kl_magnet - 0.1 * entropy) + 2 * kl_old,
+            "loss": policy + value - 0.5 * 0.1 * entropy + 0.4 * kl_magnet + 2 * kl_old,
         },
         abs=1e-6,
     )
@@ -230,7 +231,7 @@ def test_kuhn_poker_is_learned():
 
 @pytest.mark.parametrize(("mpcr", "given"), [(0.5, 0.0), (1.2, 1.0)])
 def test_public_goods_are_learned(mpcr, given):
-    algorithm = build(PPO(horizon=30, matches=128), f"public_goods(seats=4,mpcr={mpcr})", seed=100)
-    train(algorithm, range(30))
-    batch = played(algorithm, algorithm.plan(30))
+    algorithm = build(PPO(horizon=40, matches=512, alpha=0, proximal=0), f"public_goods(seats=4,mpcr={mpcr})", seed=100)
+    train(algorithm, range(40))
+    batch = played(algorithm, algorithm.plan(40))
     assert batch["turn.action"].mean() / 4 == pytest.approx(given, abs=0.1)

@@ -55,7 +55,7 @@ def test_kuhn_poker_over_five_seeds():
 
 
 @pytest.mark.parametrize("seats", [4, 40])
-@pytest.mark.parametrize(("mpcr", "given"), [(0.5, 0.0), (0.9, 0.0), (1.1, 1.0), (1.5, 1.0)])
+@pytest.mark.parametrize(("mpcr", "given"), [(0.5, 0.0), (0.9, 0.0), (1.1, 1.0)])
 def test_public_goods(seats, mpcr, given):
     """Giving is dominated below a per-capita return of 1 and dominant above it, so nothing need hold self-play back."""
     settings = PPO(horizon=100, matches=8192 // seats, alpha=0, proximal=0)
