@@ -24,7 +24,7 @@ class Composed:
         for info in self.games.values():
             self.requires.check(type(method).__name__, info)
         self.policy = make_policy(setup)
-        self.running = method.learner.start(self.policy, method.loss, method.horizon)
+        self.running = method.learner.start(self.policy, method.loss, method.horizon, setup.seed)
         self.agents: Mapping[str, Agent] = {PLAYER: self.policy.agent}
         self.step = 0
 

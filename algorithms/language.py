@@ -42,8 +42,10 @@ class LanguagePolicy:
         old = torch.from_numpy(padded(batch.ragged("support.logp").take(distinct), -np.inf)).float()
         return Choices.of(of, place, tokens.turn, old)
 
-    def log_probs(self) -> Tensor:
-        return support_log_probs(logits_at(self.agent.model, self._rows, self._row, self._position), self._support)
+    def log_probs(self, contexts: NDArray[np.int64]) -> Tensor:
+        rows, row = np.unique(self._row[contexts], return_inverse=True)
+        logits = logits_at(self.agent.model, [self._rows[i] for i in rows.tolist()], row, self._position[contexts])
+        return support_log_probs(logits, self._support[contexts])
 
     def updated(self) -> None:
         self.agent.updated()

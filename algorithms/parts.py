@@ -79,6 +79,13 @@ class Choices:
         count = torch.bincount(rows, minlength=len(old)).to(old.dtype)
         return Choices(rows, places, turn, old[rows, places], old, count)
 
+    def take(self, contexts: NDArray[np.int64]) -> tuple[Choices, NDArray[np.int64]]:
+        """The choices made in the given contexts, which are renumbered in that order; and which choices these are."""
+        number = np.full(len(self.old), -1)
+        number[contexts] = np.arange(len(contexts))
+        mine = np.flatnonzero(number[self.context.numpy()] >= 0)
+        return Choices.of(number[self.context.numpy()[mine]], self.place.numpy()[mine], self.turn[mine], self.old[contexts]), mine
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -105,8 +112,8 @@ class Policy(Protocol):
         """The learned choices of ``batch``; the contexts laid out here serve ``log_probs`` until the next call."""
         ...
 
-    def log_probs(self) -> Tensor:
-        """Log-probabilities over every context's support, shape [C, S]."""
+    def log_probs(self, contexts: NDArray[np.int64]) -> Tensor:
+        """Log-probabilities over the supports of the given contexts, shape [len(contexts), S]."""
         ...
 
     def updated(self) -> None:
@@ -128,7 +135,7 @@ class Policy(Protocol):
 class Learner:
     """Makes the running learner for a policy."""
 
-    def start(self, policy: Policy, loss: Loss, steps: int) -> Running:
+    def start(self, policy: Policy, loss: Loss, horizon: int, seed: int) -> Running:
         raise NotImplementedError
 
 

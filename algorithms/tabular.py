@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from algorithms.parts import Choices
@@ -77,9 +78,9 @@ class TabularPolicy:
         old = torch.from_numpy(padded(logp, -np.inf))
         return Choices.of(of, place, turns, old)
 
-    def log_probs(self) -> Tensor:
-        support = torch.from_numpy(self._support)
-        chosen = self.agent.logits[torch.from_numpy(self._row)].gather(1, support.clamp(min=0))
+    def log_probs(self, contexts: NDArray[np.int64]) -> Tensor:
+        support = torch.from_numpy(self._support[contexts])
+        chosen = self.agent.logits[torch.from_numpy(self._row[contexts])].gather(1, support.clamp(min=0))
         return chosen.masked_fill(support < 0, -torch.inf).log_softmax(1)
 
     def updated(self) -> None:

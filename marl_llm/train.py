@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from time import perf_counter
@@ -18,6 +16,7 @@ from marl_llm.agents.pool import AgentPool
 from marl_llm.algorithm import Algorithm, Recipe, Setup
 from marl_llm.errors import UserError
 from marl_llm.evaluate import say_truth, truth_of
+from marl_llm.interrupt import interruptible
 from marl_llm.metrics import Metrics
 from marl_llm.play import play
 from marl_llm.progress import Progress, progress
@@ -176,26 +175,6 @@ def _loop(training: Training, steps: int, bar: Progress, stopped: Callable[[], b
         figures = training.measure()
         metrics.write(training.done, figures)
         say_truth(bar, training.done, figures, ", trained")
-
-
-@contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C (or SIGTERM) asks to stop, which the given function tells; the second stops at once."""
-    asked = False
-
-    def ask(number: int, frame: Any) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        print("stopping; once more stops at once", file=sys.stderr, flush=True)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def settings_of(recipe: Recipe, argv: Sequence[str], prog: str) -> tuple[Recipe, Run, str]:

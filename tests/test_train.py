@@ -153,11 +153,11 @@ def test_steps_that_are_not_finite_are_skipped_and_several_roll_back():
     good = algorithm.policy.agent.logits.detach().clone()
     assert good.abs().max() > 0
     spoiled = batch.with_columns(**{"turn.reward": np.where(batch["turn.index"] == 0, np.nan, batch["turn.reward"])})
-    assert algorithm.learn(spoiled)["skipped"] == recipe.learner.updates
+    assert algorithm.learn(spoiled)["skipped"] == recipe.learner.epochs
     assert torch.equal(algorithm.policy.agent.logits, good)
     with torch.no_grad():
         algorithm.policy.agent.logits.fill_(torch.nan)
     figures = algorithm.learn(batch)
-    assert figures["skipped"] > recipe.learner.updates
+    assert figures["skipped"] > recipe.learner.epochs
     assert torch.isfinite(algorithm.policy.agent.logits).all()
     assert np.isfinite(algorithm.learn(batch)["loss"])

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import json
 import shlex
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +22,7 @@ from marl_llm.agents.pool import AgentPool
 from marl_llm.config import parse
 from marl_llm.errors import UserError
 from marl_llm.game import Game, Spec
+from marl_llm.interrupt import interruptible
 from marl_llm.matches import Rules
 from marl_llm.play import play
 from marl_llm.progress import progress
@@ -137,22 +135,3 @@ class _Guards:
         if player not in self.made:
             self.made[player] = Guarded(self.pool.resolve(player), player)
         return self.made[player]
-
-
-@contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Inside, the first Ctrl-C only makes the returned function true; the second raises. Other threads have no Ctrl-C."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-
-    def first(number: int, frame: object) -> None:
-        asked.set()
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, first)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)

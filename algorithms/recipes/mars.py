@@ -16,6 +16,6 @@ recipe = Method(
     reward=GameReward(),
     credit=TurnLevel(),
     loss=MirrorDescent(alpha=Anneal(start=0.1, end=0.02), eta=Anneal(start=0.6, end=0.1)),
-    learner=Adam(rate=Anneal(start=1e-3, end=3e-5), updates=4),
+    learner=Adam(rate=Anneal(start=1e-3, end=3e-5)),
     horizon=200,
 )

@@ -74,7 +74,7 @@ def test_gradients_equal_plain_rows(spec):
     assert len(np.unique(batch["turn.version"])) == 2
     policy = LanguagePolicy(agent)
     choices = policy.choices(batch)
-    shared, _ = LOSS.value(policy.log_probs(), choices, torch.from_numpy(advantage[choices.turn]).float(), None, 0.0)
+    shared, _ = LOSS.value(policy.log_probs(np.arange(len(choices.old))), choices, torch.from_numpy(advantage[choices.turn]).float(), None, 0.0)
 
     def gradient(loss):
         agent.model.zero_grad()
@@ -104,7 +104,7 @@ def test_log_probs_of_the_sampler_are_the_learner_s():
             parameter.div_(0.97)
     policy = LanguagePolicy(agent)
     choices = policy.choices(batch)
-    logp = policy.log_probs()[choices.context, choices.place]
+    logp = policy.log_probs(np.arange(len(choices.old)))[choices.context, choices.place]
     mine = np.isin(choices.turn, newest)
     assert mine.any()
     assert (logp - choices.logp)[torch.from_numpy(mine)].abs().max() < 1e-5
