@@ -15,7 +15,7 @@ from open_spiel.python.algorithms.minimax import alpha_beta_search
 
 from games.openspiel.game import OpenSpiel, SpielState
 from games.openspiel.size import UNROLL, fits, positions
-from marl_llm.agent import Decision, Immediate, Request, answer
+from marl_llm.agent import Decision, Immediate, Request, answer, sampled
 from marl_llm.errors import UserError
 from marl_llm.ragged import Ragged
 from marl_llm.seeding import fold
@@ -97,16 +97,18 @@ class ISMCTS(Immediate):
         if game.info.perfect_information:
             raise UserError(f"ismcts is for hidden information, and {name} hides nothing: use mcts:{self.simulations}")
         by_observation = not game.kind.provides_information_state_string
-        moves = []
-        for native, seed in zip(_natives(request), request.seed.tolist(), strict=True):
+        visits = []
+        for i, (native, seed) in enumerate(zip(_natives(request), request.seed.tolist(), strict=True)):
             rollouts = pyspiel.RandomRolloutEvaluator(1, _stream(seed, 0))
-            policy = pyspiel.ISMCTSFinalPolicyType.NORMALIZED_VISIT_COUNT
-            bot = pyspiel.ISMCTSBot(_stream(seed, 1), rollouts, EXPLORATION, self.simulations, -1, policy, by_observation)
+            by_visits = pyspiel.ISMCTSFinalPolicyType.NORMALIZED_VISIT_COUNT
+            bot = pyspiel.ISMCTSBot(_stream(seed, 1), rollouts, EXPLORATION, self.simulations, -1, by_visits, by_observation)
             try:
-                moves.append(bot.step(native))
+                share = dict(bot.get_policy(native))
             except (RuntimeError, pyspiel.SpielError) as error:
                 raise UserError(f"ismcts cannot play {name}: OpenSpiel does not resample its hidden information") from error
-        return answer(request, np.asarray(moves, np.int64))
+            visits.append([share.get(action, 0.0) for action in request.legal[i].tolist()])
+        # the bot's own draw would follow the order of a hash table, which differs from run to run
+        return sampled(request, Ragged.of(visits, np.float64))
 
 
 class CFR(Immediate):

@@ -1,0 +1,63 @@
+"""``python tests/golden/regenerate.py`` writes a playthrough of every built-in game; tests compare with what is stored.
+
+A playthrough is one random match with everything that can be seen of it. A change of rules, texts, keys, chance or
+numbers shows as a difference; where it is meant, run this and commit the files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from marl_llm import registry
+from marl_llm.boards import StateBoards
+from marl_llm.seeding import uniform
+
+HERE = Path(__file__).parent
+GAMES = {
+    "kuhn_poker": ("kuhn_poker", 2),
+    "kuhn_poker_3": ("kuhn_poker(players=3)", 5),
+    "leduc_poker": ("leduc_poker", 3),
+    "tic_tac_toe": ("tic_tac_toe", 1),
+    "connect_four": ("connect_four", 1),
+    "public_goods": ("public_goods(seats=3,mpcr=0.5,levels=2,rounds=2)", 1),
+}
+
+
+def playthrough(spec: str, seed: int) -> str:
+    """One random match as text."""
+    game = registry.game(spec)
+    lines = [
+        f"game: {spec}",
+        f"seed: {seed}",
+        f"info: {game.info}",
+        *(f"rules {seat}: {game.rules(seat)}" for seat in range(game.info.seats)),
+    ]
+    boards = StateBoards(game, 1)
+    boards.start(np.asarray([0]), np.asarray([seed], np.uint64))
+    for ply in range(game.info.max_decisions + 1):
+        lines.append(f"\n# {ply}\nreturns: {_numbers(boards.returns(np.asarray([0]))[0])}")
+        row, seat = boards.acting()
+        if not len(row):
+            break
+        views, legal = boards.views(row, seat), boards.legal(row, seat)
+        keys = [views.codes[code] for code in views.keys().tolist()]
+        told = zip(seat.tolist(), keys, views.texts(), views.vectors(), views.action_texts(), strict=True)
+        moves = legal.at((uniform(seed, ply, seat) * legal.lengths).astype(np.int64))
+        for i, (actor, key, text, vector, actions) in enumerate(told):
+            lines += [f"seat {actor} key: {key!r}", f"text: {text!r}", f"vector: {_numbers(vector)}"]
+            lines += [f"legal: {legal[i].tolist()} {actions}", f"plays: {moves[i]}"]
+        boards.step(row, seat, moves)
+    return "\n".join(lines) + "\n"
+
+
+def _numbers(values: Any) -> str:
+    return " ".join(f"{value:.6g}" for value in np.asarray(values).ravel().tolist())
+
+
+if __name__ == "__main__":
+    for name, (spec, seed) in GAMES.items():
+        (HERE / f"{name}.txt").write_text(playthrough(spec, seed))
+        print(HERE / f"{name}.txt")
