@@ -153,7 +153,7 @@ class PPOAlgorithm:
         self.optimiser.param_groups[0]["lr"] = settings.lr * left
         self.iteration += 1
         if not len(rows):
-            return {"turns": 0.0}
+            return {"learned_turns": 0.0}
         sample, about = self.sample(batch, cut, rows)
         logs = []
         for epoch in range(settings.epochs):
@@ -208,7 +208,7 @@ class PPOAlgorithm:
             torch.from_numpy(batch["turn.action"][rows]),
             *(torch.from_numpy(column.astype(np.float32)) for column in (old_BA, advantage, target)),
         )
-        return sample, {"explained_variance": float(explained), "infosets": float(len(first)), "turns": float(len(rows))}
+        return sample, {"explained_variance": float(explained), "learned_turns": float(len(rows))}
 
     def save(self, folder: Path) -> None:
         networks = {"network": self.network, "magnet": self.magnet, "good": self.good}

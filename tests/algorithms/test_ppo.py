@@ -163,9 +163,9 @@ def test_only_the_learners_own_turns_are_learned_from():
     batch = played(algorithm, seat, random=RandomAgent())
     log_ = algorithm.learn(batch)
     mine = (batch["turn.seat"] == 0) & ~((batch["match.seed"][batch.up("turn", "match")] % 2 == 1) & (batch["turn.ply"] == 0))
-    assert log_["turns"] == mine.sum() < batch.size("turn")
+    assert log_["learned_turns"] == mine.sum() < batch.size("turn")
     assert log_["skipped_steps"] == 0
-    assert algorithm.learn(played(algorithm, [Match(game="kuhn_poker", seed=1, players=(PLAYER,) * 2)])) == {"turns": 0.0}
+    assert algorithm.learn(played(algorithm, [Match(game="kuhn_poker", seed=1, players=(PLAYER,) * 2)])) == {"learned_turns": 0.0}
 
 
 class Endless(Game):
@@ -205,7 +205,7 @@ def test_a_cut_match_learns_from_all_turns_but_the_last():
     value = batch["turn.value"]
     last = value[batch["turn.index"] == 4].mean()
     assert sample.target_B.tolist() == pytest.approx([4 - i + last for i in batch["turn.index"][rows]], abs=1e-5)
-    assert algorithm.learn(batch)["turns"] == len(rows)
+    assert algorithm.learn(batch)["learned_turns"] == len(rows)
 
 
 def test_refusals():
@@ -223,10 +223,9 @@ def test_refusals():
 def test_kuhn_poker_is_learned():
     """Uniform play has exploitability 0.458, and naive self-play ends at 0.333."""
     algorithm = build(PPO(horizon=80), seed=100)
-    log_ = train(algorithm, range(80))
+    train(algorithm, range(80))
     tree = tree_of(registry.game("kuhn_poker"))
     assert exploitability(tree, policy_of(tree, algorithm.agents[PLAYER])) < 0.15
-    assert log_["infosets"] == 12
 
 
 @pytest.mark.parametrize(("mpcr", "given"), [(0.5, 0.0), (1.2, 1.0)])
