@@ -12,10 +12,10 @@ from algorithms.rewards import GameReward
 from algorithms.samplers import SelfPlay
 
 recipe = Method(
-    sampler=SelfPlay(matches=4096),
+    sampler=SelfPlay(matches=8192),
     reward=GameReward(),
     credit=TurnLevel(),
     loss=MirrorDescent(alpha=Anneal(start=0.1, end=0.02), eta=Anneal(start=0.6, end=0.1)),
     learner=Adam(rate=Anneal(start=1e-3, end=3e-5)),
-    horizon=200,
+    horizon=300,
 )
