@@ -1,8 +1,8 @@
 """A plain function as an agent: ``module:choose`` with ``choose(text, legal) -> move``.
 
 ``text`` is what the seat sees, ``legal`` the legal moves as text; the answer is one of them, or free text that gives one
-as ``<move>...</move>``. Any other answer is unparsable or illegal, an exception a crash: faults of that match, for its
-rules to handle.
+as ``<move>...</move>``. Any other answer is an illegal or unparsable move, an exception a crash: faults of that match,
+for its rules to handle.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from marl_llm.agent import CRASH, OK, UNPARSABLE, Agent, Decision, Immediate, Request
+from marl_llm.agent import CRASH, ILLEGAL, OK, Agent, Decision, Immediate, Request
 from marl_llm.errors import UserError
-from marl_llm.inference.reply import read_reply
+from marl_llm.inference.reply import OPEN, read_reply
 
 Choose = Callable[[str, Sequence[str]], str]
 
@@ -41,7 +41,7 @@ class CallableAgent(Immediate):
             return actions[0], CRASH
         if move in legal:
             return actions[legal.index(move)], OK
-        place, fault = read_reply(move, legal) if isinstance(move, str) else (-1, UNPARSABLE)
+        place, fault = read_reply(move, legal) if isinstance(move, str) and OPEN in move else (-1, ILLEGAL)
         return actions[place], fault  # what stands beside a fault is never played
 
 
