@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from marl_llm.agent import Decision, Immediate, Request, answer, draw
 from marl_llm.inference.chat import Chat
 from marl_llm.inference.chat import Decision as Prompted
+from marl_llm.inference.folder import read, write
 from marl_llm.inference.forward import logits_at, support_log_probs
 from marl_llm.ragged import Ragged, padded, spans
 
@@ -76,8 +77,7 @@ class LanguageAgent(Immediate):
 
     def save(self, folder: Path) -> None:
         """An ordinary Hugging Face folder that transformers loads, marked with the loader for ours."""
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        write(folder, self.model, self.tokenizer)
         (folder / "agent.json").write_text(json.dumps({"loader": "language"}))
 
 
@@ -127,8 +127,5 @@ def _replies(scored: Sequence[tuple[Prompted, list[NDArray[np.float64]]]], chose
 
 
 def load(folder: Path) -> LanguageAgent:
-    """A player from a Hugging Face folder; safetensors only, and no code from the folder."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, trust_remote_code=False)
-    return LanguageAgent(model, AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
+    """A player from a Hugging Face folder."""
+    return LanguageAgent(*read(folder))

@@ -25,6 +25,7 @@ from torch import Tensor
 from marl_llm.agents.random import RandomAgent
 from marl_llm.game import Game
 from marl_llm.inference.chat import Chat, Decision
+from marl_llm.inference.folder import write
 from marl_llm.inference.forward import common_prefix, hidden_at
 from marl_llm.matches import self_play
 from marl_llm.play import play
@@ -75,8 +76,7 @@ def tiny(games: Sequence[Game], seed: int, shape: Tiny | None = None, report: Ca
     if not (folder / "config.json").exists():
         aside = folder.with_name(f"{folder.name}.{os.getpid()}")
         model, tokenizer, facts = make(decisions, seed, shape, report)
-        model.save_pretrained(aside)
-        tokenizer.save_pretrained(aside)
+        write(aside, model, tokenizer)
         (aside / "warm_start.json").write_text(json.dumps(facts))
         try:
             aside.rename(folder)
