@@ -41,6 +41,13 @@ class Progress:
             self.task = self.bar.add_task(what, total=total, completed=done, figures="")
             self.bar.start()
 
+    def begin(self, done: int = 0) -> None:
+        """The first ``done`` steps were made earlier, and preparation is over: rate and time left count from here."""
+        self.first = self.done = done
+        self.began = time.monotonic()
+        if self.bar:
+            self.bar.reset(self.task, completed=done)
+
     def advance(self, steps: int = 1, **figures: float) -> None:
         """Some steps are done; ``figures`` are shown beside them."""
         self.done += steps

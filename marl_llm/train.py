@@ -144,11 +144,11 @@ def train(recipe: Recipe, run: Run, folder: Path, settings: str = "") -> tuple[T
         folder.mkdir(parents=True, exist_ok=True)
         if run.resume:
             training.load(checkpoint.newest(folder, bar.say))
-            bar.advance(training.done)
         else:
             (folder / "config.yaml").write_text(settings)
             training.save()
         training.metrics = Metrics(folder, training.done)
+        bar.begin(training.done)
         _loop(training, steps, bar, stopped)
         training.metrics.close()
         return training, stopped()

@@ -112,7 +112,7 @@ def environment(name, matches):
 @pytest.mark.parametrize("name", MATCHES)
 def test_play_against_the_bare_loop(name):
     figures = compare(f"play/{name}/bare pyspiel", ours(name, RandomAgent(), MATCHES[name]), bare(name, MATCHES[name]))
-    assert figures["ratio"] >= 0.5 or name == "connect_four"  # where the keys alone cost as much as the bare loop
+    assert figures["ratio"] >= 0.5  # missed on connect_four: OpenSpiel's key of a position costs as much as a bare decision
 
 
 @pytest.mark.parametrize("name", MATCHES)
