@@ -6,6 +6,7 @@ a mapping of names to ``{target: "module:attribute", summary: ..., extra: ..., a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -19,6 +20,7 @@ import yaml
 from marl_llm.errors import UserError, unknown
 
 GROUP = "marl_llm.catalogue"
+OURS = "marl-llm"
 SECTIONS = ("games", "agents", "algorithms", "commands", "loaders")
 
 
@@ -31,12 +33,13 @@ class Entry:
     summary: str = ""
     extra: str | None = None
     argument: str | None = None
-    distribution: str = field(default="marl-llm", kw_only=True)
+    distribution: str = field(default=OURS, kw_only=True)
 
 
 @cache
 def catalogue() -> Mapping[str, Mapping[str, Entry]]:
-    """All installed names by section; UserError for a catalogue that is missing, malformed, or shadowed by another package."""
+    """All installed names by section; UserError for a catalogue that is malformed or shadowed by another package, and for ours
+    where it is missing (another's is passed over with a warning)."""
     found: dict[str, dict[str, Entry]] = {section: {} for section in SECTIONS}
     points = entry_points(group=GROUP)
     if not points:
@@ -79,7 +82,10 @@ def _files(point: EntryPoint) -> list[Path]:
                 f"{Path(spec.origin).parent} is a package named {top!r} that hides the one of {owner}; "
                 "rename that folder, or delete its __init__.py so that both can be used"
             )
-        raise UserError(f"{owner} declares the catalogue {point.value}, and there is no such file; reinstall or uninstall {owner}")
+        message = f"{owner} declares the catalogue {point.value}, and there is no such file; reinstall or uninstall {owner}"
+        if owner == OURS:
+            raise UserError(message)
+        logging.getLogger("marl_llm").warning("passed over: %s", message)  # somebody's plug-in must not stop the rest
     return files
 
 

@@ -31,14 +31,14 @@ dependencies = ["marl-llm"]
 [project.entry-points."marl_llm.catalogue"]
 {name} = "{name}:catalogue.yaml"
 
-[tool.setuptools]
-packages = ["{name}"]
+[tool.setuptools.packages.find]
+where = ["src"]
 
 [tool.setuptools.package-data]
 {name} = ["catalogue.yaml"]
 
 [tool.pytest.ini_options]
-pythonpath = ["."]
+pythonpath = ["src"]
 """
 
 CATALOGUE = """\
@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
     root = write(settings.name, settings.into)
     kind = class_name(settings.name)
     print(f"wrote {root}. Next:")
-    print(f"  marl-llm check-game {root / settings.name / 'game.py'}:{kind}")
+    print(f"  marl-llm check-game {root / 'src' / settings.name / 'game.py'}:{kind}")
     print(f"  cd {root} && python -m pytest")
     print(f"  pip install -e {root}    # then it is a game by name: marl-llm play {settings.name}")
     return 0
@@ -75,11 +75,12 @@ def write(name: str, into: Path) -> Path:
     root = into / name
     if root.exists():
         raise UserError(f"{root} exists already; choose another name or remove it")
+    package = Path("src") / name  # an installed package is then found also by who stands beside its folder
     texts = {
         Path("pyproject.toml"): PYPROJECT.format(name=name),
-        Path(name) / "__init__.py": "",
-        Path(name) / "catalogue.yaml": CATALOGUE.format(name=name, kind=class_name(name)),
-        Path(name) / "game.py": _template("game.py", name),
+        package / "__init__.py": "",
+        package / "catalogue.yaml": CATALOGUE.format(name=name, kind=class_name(name)),
+        package / "game.py": _template("game.py", name),
         Path("tests") / "test_game.py": _template("test_game.py", name),
     }
     for path, text in texts.items():

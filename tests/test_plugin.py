@@ -99,9 +99,9 @@ def test_by_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """A folder into which pip has installed a package with the game, made by new-game."""
+    """A folder into which pip has installed a package with the game, made by new-game; its project stands beside."""
     assert cli.main(["new-game", "guess", "--into", str(tmp_path)]) == 0
-    (tmp_path / "guess" / "guess" / "game.py").write_text(GAME)
+    (tmp_path / "guess" / "src" / "guess" / "game.py").write_text(GAME)
     pip = [
         sys.executable,
         "-m",
@@ -122,7 +122,7 @@ def test_by_entry_point_of_an_installed_package(site: Path, tmp_path: Path) -> N
     every = [*jobs("guess", str(tmp_path)), ["games", "--json"]]
     script.write_text(f"from marl_llm.cli import main\nfor words in {every!r}:\n    assert main(words) == 0, words\n")
     environment = {**os.environ, "PYTHONPATH": str(site)}
-    done = subprocess.run([sys.executable, str(script)], cwd=site, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (found,) = [game for game in json.loads(done.stdout.splitlines()[-1])["games"] if game["name"] == "guess"]
     assert found["from"] == "guess"

@@ -209,11 +209,11 @@ def plug(site: Path, text: str | None, package: str = "plugged_catalogue") -> No
 
 
 @pytest.mark.usefixtures("fresh")
-def test_a_lost_catalogue_names_its_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_catalogue_is_passed_over_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     plug(tmp_path, None)
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(UserError, match=r"plugged_catalogue declares the catalogue plugged_catalogue:catalogue\.yaml"):
-        catalogue()
+    assert "kuhn_poker" in catalogue()["games"]
+    assert "passed over: plugged_catalogue declares the catalogue plugged_catalogue:catalogue.yaml" in caplog.text
 
 
 @pytest.mark.usefixtures("fresh")
