@@ -57,7 +57,9 @@ def usage() -> int:
 
 
 def run() -> None:
-    """The console script."""
+    """The console script. One thread a process unless the environment says otherwise: two busy processes with a thread for
+    every core slow each other down many times over."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         code = main()
     except SystemExit as stop:  # --help of a command
