@@ -36,15 +36,19 @@ TEMPLATE = (
     "{% if message['role'] == 'assistant' %}{{ '<|end|>' }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
-SOFT = 1e-2
+MADE = 1
+"""Raised when a change here makes other models from the same prompts."""
+SOFT = 1e-3
 """Squared distance below which two states count as touching."""
+WATCHED = 192
+"""Trained prompts that are watched beside the held-out ones."""
 SPECIAL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tiny:
-    """Shape and warm start. The warm start ends when held-out prompts stand ``apart`` from their nearest neighbours
-    (cosine distance of decision states), or after ``max_steps``."""
+    """Shape and warm start. The warm start ends when the closest prompts, held-out ones among them, stand ``apart`` (see
+    ``apart``), or after ``max_steps``."""
 
     hidden: int = 128
     layers: int = 4
@@ -57,7 +61,7 @@ class Tiny:
     learning_rate: float = 1e-3
     spread: float = 0.1
     """Weight of the term that pushes decision states apart."""
-    apart: float = 0.2
+    apart: float = 0.01
     min_steps: int = 120
     max_steps: int = 600
 
@@ -71,7 +75,8 @@ def tiny(games: Sequence[Game], seed: int, shape: Tiny | None = None, report: Ca
     """Folder of the warm-started model for ``games``: an ordinary Hugging Face folder, made on first use and then kept."""
     shape = shape or Tiny()
     decisions = [decision for game in games for decision in collect(game, shape.matches, seed)]
-    identity = json.dumps([asdict(shape), seed, torch.__version__, [[*map(str, decision)] for decision in decisions]])
+    read = [[game.rules(seat), text, *moves] for game, seat, text, moves in decisions]
+    identity = json.dumps([MADE, asdict(shape), seed, torch.__version__, read])
     folder = cache_folder() / "tiny" / hashlib.sha256(identity.encode()).hexdigest()[:16]
     if not (folder / "config.json").exists():
         aside = folder.with_name(f"{folder.name}.{os.getpid()}")
@@ -182,8 +187,8 @@ def warm_start(
     """
     optimiser = torch.optim.AdamW(model.parameters(), lr=shape.learning_rate, weight_decay=0.0)
     rng = generator(seed, 4)
-    near = trained[: 2 * len(held)]
-    loss, distance, step = float("nan"), apart(model, held, near), 0
+    watched = [*held, *trained[:WATCHED]]
+    loss, distance, step = float("nan"), apart(model, watched), 0
     for step in range(1, shape.max_steps + 1):
         for group in optimiser.param_groups:
             group["lr"] = shape.learning_rate * min(1.0, step / 20)
@@ -207,8 +212,8 @@ def warm_start(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         if step % 20 == 0:
-            loss, distance = language.item(), apart(model, held, near)
-            report(f"warm start {step}: loss {loss:.3f}, held-out prompts apart {distance:.3f} of {shape.apart}")
+            loss, distance = language.item(), apart(model, watched)
+            report(f"warm start {step}: loss {loss:.3f}, closest prompts {distance:.4f} apart, {shape.apart} wanted")
             if step >= shape.min_steps and distance >= shape.apart:
                 break
     model.eval()
@@ -234,11 +239,12 @@ def energy(states: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def apart(model: Any, held: Sequence[Decision], trained: Sequence[Decision]) -> float:
-    """Mean cosine distance from a held-out prompt's state at the moment of decision to that of the nearest other prompt."""
-    rows = [decision.prompt for decision in [*held, *trained]]
+def apart(model: Any, decisions: Sequence[Decision]) -> float:
+    """How far the closest prompts stand apart: the 5% quantile of the cosine distance from a prompt's state at the moment of
+    decision to the nearest other prompt's."""
+    rows = [decision.prompt for decision in decisions]
     last = np.asarray([len(row) - 1 for row in rows])
     unit = torch.nn.functional.normalize(hidden_at(model, rows, np.arange(len(rows)), last).float(), dim=1)
-    cosine = unit[: len(held)] @ unit.T
+    cosine = unit @ unit.T
     cosine.fill_diagonal_(-1.0)
-    return float((1 - cosine.amax(1)).mean())
+    return float((1 - cosine.amax(1)).quantile(0.05))
