@@ -46,17 +46,17 @@ def catalogue() -> Mapping[str, Mapping[str, Entry]]:
         raise UserError("marl-llm is not installed, so nothing has a name; run: pip install -e . in its folder, or pip install marl-llm")
     read: set[Path] = set()
     for point in points:
-        for path in _files(point):
-            if path in read:
-                continue
-            read.add(path)
-            for section, entry in _entries(path, point.dist.name if point.dist else "?"):
-                other = found[section].setdefault(entry.name, entry)
-                if other is not entry:
-                    raise UserError(
-                        f"{section[:-1]} {entry.name!r} is declared by {other.distribution} and again by {entry.distribution} ({path}); "
-                        "uninstall one of them"
-                    )
+        path = _file(point)
+        if path is None or path in read:
+            continue
+        read.add(path)
+        for section, entry in _entries(path, point.dist.name if point.dist else "?"):
+            other = found[section].setdefault(entry.name, entry)
+            if other is not entry:
+                raise UserError(
+                    f"{section[:-1]} {entry.name!r} is declared by {other.distribution} and again by {entry.distribution} ({path}); "
+                    "uninstall one of them"
+                )
     return found
 
 
@@ -68,14 +68,14 @@ def lookup(section: str, name: str) -> Entry:
     return entries[name]
 
 
-def _files(point: EntryPoint) -> list[Path]:
-    """The catalogue's file in every folder of its package, found without importing it."""
+def _file(point: EntryPoint) -> Path | None:
+    """The catalogue's file, found without importing its package; the first, where a folder that one stands in has another."""
     package, _, file = point.value.partition(":")
     top, *rest = package.split(".")
     spec = find_spec(top)
     folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
-    files = [path for path in (folder.joinpath(*rest, file).resolve() for folder in folders) if path.is_file()]
-    if not files:
+    found = next((path for path in (folder.joinpath(*rest, file).resolve() for folder in folders) if path.is_file()), None)
+    if found is None:
         owner = point.dist.name if point.dist else "?"
         if spec and spec.origin:
             raise UserError(
@@ -86,7 +86,7 @@ def _files(point: EntryPoint) -> list[Path]:
         if owner == OURS:
             raise UserError(message)
         logging.getLogger("marl_llm").warning("passed over: %s", message)  # somebody's plug-in must not stop the rest
-    return files
+    return found
 
 
 def _entries(path: Path, distribution: str) -> Iterator[tuple[str, Entry]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -228,3 +229,11 @@ def test_every_installed_target_is_there() -> None:
     for section, entries in catalogue().items():
         for entry in entries.values():
             assert callable(registry.load(entry, section)) or section == "algorithms", entry
+
+
+@pytest.mark.usefixtures("fresh")
+def test_another_checkout_that_one_stands_in_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "games").mkdir()
+    (tmp_path / "games" / "catalogue.yaml").write_text("games:\n  kuhn_poker:\n    target: elsewhere:Game\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    assert catalogue()["games"]["kuhn_poker"].target == "games.openspiel.game:OpenSpiel"
