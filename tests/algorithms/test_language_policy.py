@@ -74,7 +74,8 @@ def test_gradients_equal_plain_rows(spec):
     assert len(np.unique(batch["turn.version"])) == 2
     policy = LanguagePolicy(agent)
     choices = policy.choices(batch)
-    shared, _ = LOSS.value(policy.log_probs(np.arange(len(choices.old))), choices, torch.from_numpy(advantage[choices.turn]).float(), None, 0.0)
+    gain = torch.from_numpy(advantage[choices.turn]).float()
+    shared, _ = LOSS.value(policy.log_probs(np.arange(len(choices.old))), choices, gain, None, 0.0)
 
     def gradient(loss):
         agent.model.zero_grad()
