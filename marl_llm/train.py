@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -183,6 +184,7 @@ def settings_of(recipe: Recipe, argv: Sequence[str], prog: str) -> tuple[Recipe,
     both: Any = dataclass(frozen=True, kw_only=True)(type("Train", tuple(type(part) for part in parts), {}))
     defaults = {f.name: getattr(part, f.name) for part in parts for f in fields(part)}
     parsed = config.parse(both(**defaults), argv, prog=prog, description="Train by self-play.")
+    parsed = replace(parsed, game=tuple(registry.game(spec).spec for spec in parsed.game))  # a file's path holds from anywhere
     run, tuned = (replace(part, **{f.name: getattr(parsed, f.name) for f in fields(part)}) for part in parts)
     return tuned, run, config.dump(parsed)
 
@@ -194,16 +196,18 @@ def main(argv: Sequence[str]) -> int:
     name, *flags = argv
     prog = f"marl-llm train {name}"
     recipe, run, text = settings_of(registry.recipe(name), flags, prog)
-    if not run.game:
+    if not run.game and not (run.resume and run.out):
         raise UserError("train needs a game; give --game G (see marl-llm games)")
-    folder = run.out or Path("runs") / f"{name}-{'-'.join(run.game)}-{run.seed}".replace("/", "_")
+    games = "-".join(spec.rsplit("/", 1)[-1] for spec in run.game)
+    folder = run.out or Path("runs") / f"{name}-{games}-{run.seed}"
     if run.resume:
         recipe, run, text = resumed(folder, registry.recipe(name), flags, prog)
     elif (folder / "config.yaml").exists():
         raise UserError(f"{folder} holds a run already; add --resume to go on with it, or choose another --out")
     training, interrupted = train(recipe, run, folder, text)
     if interrupted:
-        print(f"stopped at step {training.done}; go on with: {prog} {' '.join(without_resume(flags))} --resume", file=sys.stderr)
+        again = shlex.join([*without_resume(flags), "--resume"])
+        print(f"stopped at step {training.done}; go on with: {prog} {again}", file=sys.stderr)
         return 130
     print(folder)
     return 0

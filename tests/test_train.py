@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import torch
 
 from algorithms.composed import Composed
 from algorithms.recipes.mars import recipe
-from marl_llm import checkpoint, metrics, registry
+from marl_llm import checkpoint, metrics, new_game, registry
 from marl_llm.agents.pool import AgentPool
 from marl_llm.algorithm import Setup
 from marl_llm.cli import main
@@ -161,3 +162,20 @@ def test_steps_that_are_not_finite_are_skipped_and_several_roll_back():
     assert figures["skipped"] > recipe.learner.epochs
     assert torch.isfinite(algorithm.policy.agent.logits).all()
     assert np.isfinite(algorithm.learn(batch)["loss"])
+
+
+def test_a_run_on_a_game_file_goes_on_from_any_folder(tmp_path, monkeypatch, capsys):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    template = Path(new_game.__file__).parent / "templates" / "new_game" / "game.py"
+    (tmp_path / "here" / "own.py").write_text(template.read_text())
+    out = tmp_path / "run"
+    flags = ["mars", "--game", "own.py:NewGame", "--model", "tabular", "--out", str(out), *QUICK]
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(["train", *flags, "--steps", "1"]) == 0
+    monkeypatch.chdir(tmp_path / "there")
+    assert main(["evaluate", str(out), "--deals", "4"]) == 0
+    assert main(["train", "mars", "--out", str(out), "--steps", "2", "--resume"]) == 0
+    (tmp_path / "here" / "own.py").write_text(template.read_text() + "\n# changed\n")
+    assert main(["train", "mars", "--out", str(out), "--steps", "3", "--resume"]) == 2
+    assert "own.py:NewGame has changed since this run began" in capsys.readouterr().err

@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
         raise UserError(f"--in-flight is {options.in_flight}; expected a number of matches, at least 1")
     tournament = Tournament(
         format=options.format,
-        game=options.game,
+        game=registry.game(options.game).spec,
         agents=tuple(name.strip() for name in options.agents.split(",") if name.strip()),
         rounds=options.rounds,
         seed=options.seed,

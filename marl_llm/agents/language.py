@@ -25,6 +25,8 @@ from marl_llm.ragged import Ragged, padded, spans
 
 ROWS = 256
 """Rows a forward pass holds at most."""
+KNOWN = 100_000
+"""Decisions whose probabilities are kept until the weights change; beyond them all are computed anew."""
 
 
 class LanguageAgent(Immediate):
@@ -60,7 +62,8 @@ class LanguageAgent(Immediate):
     def _decisions(self, request: Request) -> tuple[list[Prompted], NDArray[np.int64]]:
         """Distinct decisions of a request, and for every row which one it is."""
         views, game = request.views, request.views.game
-        _, first, of = np.unique(views.keys(), return_index=True, return_inverse=True)
+        codes = views.keys() * game.info.seats + request.seat
+        _, first, of = np.unique(codes, return_index=True, return_inverse=True)
         distinct = views.take(first)
         moves, texts = distinct.action_texts(), distinct.texts()
         seats = request.seat[first].tolist()
@@ -68,6 +71,8 @@ class LanguageAgent(Immediate):
 
     def _scored(self, decisions: Sequence[Prompted]) -> list[tuple[Prompted, list[NDArray[np.float64]]]]:
         """Log-probabilities over the support of every branching node of every decision, computed once a weight version."""
+        if len(self._known) > KNOWN:
+            self._known.clear()
         new = [decision for decision in decisions if id(decision) not in self._known]
         for start in range(0, len(new), ROWS):
             part = new[start : start + ROWS]
