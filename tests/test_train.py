@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,16 +48,30 @@ def bits(run):
     return files, figures
 
 
+@pytest.mark.parametrize("magnet", ["uniform", "slow"])
 @pytest.mark.parametrize("kind", ["tabular", "language"])
-def test_resumed_equals_uninterrupted(tmp_path, kind, small_model):
+def test_resumed_equals_uninterrupted(tmp_path, kind, magnet, small_model):
     model = "tabular" if kind == "tabular" else small_model
-    assert train(tmp_path / "whole", "--steps", "6", model=model) == 0
-    assert train(tmp_path / "parts", "--steps", "3", model=model) == 0
-    assert train(tmp_path / "parts", "--steps", "6", "--resume", model=model) == 0
+    assert train(tmp_path / "whole", "--steps", "6", "--loss.magnet", magnet, model=model) == 0
+    assert train(tmp_path / "parts", "--steps", "3", "--loss.magnet", magnet, model=model) == 0
+    assert train(tmp_path / "parts", "--steps", "6", "--loss.magnet", magnet, "--resume", model=model) == 0
     whole, parts = bits(tmp_path / "whole"), bits(tmp_path / "parts")
     assert whole[0].keys() == parts[0].keys()
     assert [name for name in whole[0] if whole[0][name] != parts[0][name]] == []
     assert whole[1] == parts[1]
+
+
+def test_slow_magnet_follows_the_policy():
+    """Its logits are the moving average, rate ``slow_rate``, of the policy's after each iteration; it starts where it starts."""
+    method = replace(recipe, loss=replace(recipe.loss, magnet="slow"), learner=replace(recipe.learner, slow_rate=0.25))
+    algorithm = Composed(method, Setup(("kuhn_poker",), registry.game, "tabular", 0))
+    average = algorithm.policy.agent.logits.detach().clone()
+    for step in range(3):
+        matches = algorithm.plan(step)[:256]
+        algorithm.learn(Batch.concat(play(matches, AgentPool(algorithm.agents), registry.game)))
+        average += 0.25 * (algorithm.policy.agent.logits.detach() - average)
+    assert average.abs().max() > 0
+    assert torch.allclose(algorithm.running.slow[0], average)
 
 
 def test_run_folder(tmp_path, capsys):
