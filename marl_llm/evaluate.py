@@ -17,6 +17,7 @@ import numpy as np
 from marl_llm import checkpoint, config, intervals, registry
 from marl_llm.agent import Agent
 from marl_llm.agents.pool import AgentPool
+from marl_llm.agents.saved import of_checkpoint
 from marl_llm.errors import UserError
 from marl_llm.exact import AveragedPolicy, NotExact, exploitability, policy_of
 from marl_llm.game import Game
@@ -139,7 +140,7 @@ def main(argv: Sequence[str]) -> int:
     run = Path(argv[0])
     folder = checkpoint.newest(run)
     own: Mapping[str, Any] = checkpoint.load_json(folder / "run.json")
-    agent = registry.agent(f"checkpoint:{run}")
+    agent = of_checkpoint(folder)
     specs = [spec for spec in settings.games.split(",") if spec] or own["games"]
     anchors = [anchor for anchor in settings.anchors.split(",") if anchor]
     if settings.deals < 2:

@@ -22,7 +22,11 @@ def from_checkpoint(argument: str | None) -> Agent:
     run, at, step = (argument or "").partition("@")
     if not run or (at and not step.isdigit()):
         raise UserError(f"cannot read 'checkpoint:{argument or ''}'; expected checkpoint:RUN or checkpoint:RUN@STEP")
-    folder = checkpoint.at(Path(run), int(step)) if at else checkpoint.newest(Path(run))
+    return of_checkpoint(checkpoint.at(Path(run), int(step)) if at else checkpoint.newest(Path(run)))
+
+
+def of_checkpoint(folder: Path) -> Agent:
+    """The agent of a verified checkpoint; UserError if it has several."""
     agents = sorted((folder / "agents").glob("*/agent.json"))
     if len(agents) != 1:
         names = ", ".join(f"model:{path.parent}" for path in agents) or "none"
