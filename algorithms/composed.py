@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from algorithms.parts import PLAYER, Method, Policy
+from algorithms.parts import PLAYER, Memory, Method, Policy
+from algorithms.rewards import unit_of
 from marl_llm.agent import Agent
 from marl_llm.algorithm import Requires, Setup, Unsuitable
+from marl_llm.checkpoint import load_json, save_json
 from marl_llm.errors import UserError
 from marl_llm.matches import Match
 from marl_llm.records import Batch
@@ -20,12 +22,13 @@ class Composed:
 
     def __init__(self, method: Method, setup: Setup) -> None:
         self.method, self.setup = method, setup
-        self.games = {spec: setup.load(spec).info for spec in setup.games}
-        for info in self.games.values():
-            self.requires.check(type(method).__name__, info)
+        for spec in setup.games:
+            self.requires.check(type(method).__name__, setup.load(spec).info)
         self.policy = make_policy(setup)
         self.running = method.learner.start(self.policy, method.loss, method.horizon, setup.seed)
         self.agents: Mapping[str, Agent] = {PLAYER: self.policy.agent}
+        self.units = {spec: unit_of(setup.load(spec)) for spec in setup.games}
+        self.memory: Memory = {}
         self.step = 0
 
     def plan(self, step: int) -> Sequence[Match]:
@@ -33,16 +36,20 @@ class Composed:
         return self.method.sampler.plan(step, self.setup)
 
     def learn(self, batch: Batch) -> Mapping[str, float]:
-        paid = self.method.reward.channels(batch, self.games)
-        return self.running.learn(paid, self.method.credit.advantage(paid), self.step)
+        paid = self.method.reward.channels(batch, self.units)
+        if self.method.credit.critic:
+            paid = self.policy.values(paid)
+        return self.running.learn(paid, self.method.credit.assign(paid, self.memory), self.step)
 
     def save(self, folder: Path) -> None:
         self.policy.save(folder)
         self.running.save(folder)
+        save_json(folder / "memory.json", self.memory)
 
     def load(self, folder: Path) -> None:
         self.policy.load(folder)
         self.running.load(folder)
+        self.memory = load_json(folder / "memory.json")
 
     def save_agent(self, player: str, folder: Path) -> None:
         self.policy.save_agent(folder)

@@ -1,7 +1,7 @@
 """A language model as a trainable policy: the batch's sampled tokens, each distinct context computed once.
 
-A context is (prompt, reply so far, support, version of the weights that sampled). In small games a batch of ten thousand
-tokens has a dozen contexts; in free text nearly every token has its own, and the same code computes plain rows.
+In small games a batch of ten thousand tokens has a dozen contexts; in free text nearly every token has its own, and the
+same code computes plain rows.
 """
 
 from __future__ import annotations
@@ -16,48 +16,121 @@ from torch import Tensor
 from algorithms.parts import Choices
 from marl_llm.agents.language import LanguageAgent
 from marl_llm.checkpoint import load_json, load_tensors, save_json, save_tensors
-from marl_llm.inference.forward import logits_at, support_log_probs
+from marl_llm.inference.forward import hidden_at, support_log_probs, token_log_probs
 from marl_llm.ragged import Ragged, padded, segment_sum
 from marl_llm.records import Batch
 from marl_llm.seeding import fold
 
+ROWS = 256
+"""Rows of a pass without gradients."""
+
 
 class LanguagePolicy:
-    """The agent's model with all its parameters trained. A choice is a token that was not forced."""
+    """The agent's model, trained in the parameters that ask for gradients, with a linear critic on its last hidden state. A
+    choice is a token that was not forced."""
 
     def __init__(self, agent: LanguageAgent) -> None:
         self.agent = agent
+        self.critic = torch.nn.Linear(agent.model.config.hidden_size, 1)
+        torch.nn.init.zeros_(self.critic.weight)
+        torch.nn.init.zeros_(self.critic.bias)
+
+    def named_parameters(self) -> dict[str, Tensor]:
+        """What is trained, by name."""
+        own = {name: value for name, value in self.agent.model.named_parameters() if value.requires_grad}
+        return own | {f"critic.{name}": value for name, value in self.critic.named_parameters()}
 
     def parameters(self) -> list[Tensor]:
-        return list(self.agent.model.parameters())
+        return list(self.named_parameters().values())
 
     def choices(self, batch: Batch) -> Choices:
         tokens = _Tokens(batch)
         _, first, of = np.unique(tokens.context, return_index=True, return_inverse=True)
         self._rows, self._row, self._position = tokens.rows(first)
         support = batch.ragged("support.id").take(tokens.token)
-        place = segment_sum(_before(support, batch["token.id"][tokens.token]), support.starts)
-        distinct = tokens.token[first]
-        self._support = padded(batch.ragged("support.id").take(distinct), -1)
-        old = torch.from_numpy(padded(batch.ragged("support.logp").take(distinct), -np.inf)).float()
-        return Choices.of(of, place, tokens.turn, old)
+        sampled = batch["token.id"][tokens.token]
+        place = segment_sum(_before(support, sampled), support.starts)
+        allowed = padded(support.take(first), -1)
+        allowed = allowed if allowed.shape[1] else np.full((len(first), 1), -1)
+        old = padded(batch.ragged("support.logp").take(tokens.token[first]), -np.inf)
+        old = old if old.shape[1] else np.full((len(first), 1), -np.inf)
+        whole = tokens.whole[first]
+        allowed[whole, 0], old[whole, 0] = sampled[first][whole], batch["token.logp"][tokens.token[first]][whole]
+        self._support, self._whole = allowed, whole
+        _, unit = np.unique(tokens.unit[first], return_inverse=True)
+        lengths = np.asarray([len(row) for row in self._rows], np.int64)
+        return Choices.of(
+            of,
+            np.where(tokens.whole, 0, place),
+            tokens.turn,
+            torch.from_numpy(old).float(),
+            token=tokens.token,
+            whole=whole,
+            unit=unit,
+            cost=np.maximum(lengths[self._row] // np.maximum(np.bincount(self._row)[self._row], 1), 1),
+        )
 
-    def log_probs(self, contexts: NDArray[np.int64]) -> Tensor:
+    def forward(self, contexts: NDArray[np.int64]) -> tuple[Tensor, Tensor | None]:
         rows, row = np.unique(self._row[contexts], return_inverse=True)
-        logits = logits_at(self.agent.model, [self._rows[i] for i in rows.tolist()], row, self._position[contexts])
-        return support_log_probs(logits, self._support[contexts])
+        hidden = hidden_at(self.agent.model, [self._rows[i] for i in rows.tolist()], row, self._position[contexts])
+        return self._log_probs(hidden, contexts), self.critic(hidden.float())[:, 0]
+
+    def _log_probs(self, hidden: Tensor, contexts: NDArray[np.int64]) -> Tensor:
+        logits = self.agent.model.get_output_embeddings()(hidden)
+        logp = support_log_probs(logits, self._support[contexts])
+        whole = self._whole[contexts]
+        if not whole.any():
+            return logp
+        logp = logp.clone()
+        logp[torch.from_numpy(whole), 0] = token_log_probs(logits[torch.from_numpy(whole)], self._support[contexts[whole], 0])
+        return logp
+
+    @torch.no_grad()
+    def values(self, batch: Batch) -> Batch:
+        """Before every token, computed once a distinct (prompt, reply)."""
+        streams: Ragged = batch.tables["stream"]
+        replies = batch.ragged("token.id")
+        prompts = zip(batch["turn.stream"].tolist(), batch["turn.prompt_end"].tolist(), strict=True)
+        mine = batch["seat.learn"].astype(bool)[batch.up("turn", "seat")]
+        known = np.flatnonzero(mine & (batch["turn.stream"] >= 0))
+        said = list(prompts)
+        rows: dict[bytes, int] = {}
+        row_of = np.full(batch.size("turn"), -1)
+        plain: list[NDArray[np.int32]] = []
+        ends: list[int] = []
+        for turn in known.tolist():
+            stream, end = said[turn]
+            row = np.concatenate([streams[stream][:end], replies[turn].astype(np.int32)])[:-1]
+            row_of[turn] = rows.setdefault(end.to_bytes(4, "little") + row.tobytes(), len(rows))
+            if row_of[turn] == len(plain):
+                plain.append(row)
+                ends.append(end)
+        value = [np.zeros(0)] * len(plain)
+        for start in range(0, len(plain), ROWS):
+            part = range(start, min(start + ROWS, len(plain)))
+            lengths = [len(plain[i]) - ends[i] + 1 for i in part]
+            position = np.concatenate([np.arange(ends[i] - 1, len(plain[i])) for i in part])
+            row = np.repeat(np.arange(len(part)), lengths)
+            hidden = hidden_at(self.agent.model, [plain[i] for i in part], row, position)
+            found = np.split(self.critic(hidden.float())[:, 0].double().numpy(), np.cumsum(lengths)[:-1])
+            value[part.start : part.stop] = found
+        of_turns, of_tokens = np.zeros(batch.size("turn")), np.zeros(batch.size("token"))
+        for turn in known.tolist():
+            of_turns[turn] = value[row_of[turn]][0]
+            of_tokens[replies.starts[turn] : replies.starts[turn + 1]] = value[row_of[turn]]
+        return batch.with_columns(**{"turn.value": of_turns, "token.value": of_tokens})
 
     def updated(self) -> None:
         self.agent.updated()
 
     def save(self, folder: Path) -> None:
-        save_tensors(folder / "policy.safetensors", dict(self.agent.model.named_parameters()))
+        save_tensors(folder / "policy.safetensors", self.named_parameters())
         save_json(folder / "version.json", self.agent.version)
 
     def load(self, folder: Path) -> None:
         saved = load_tensors(folder / "policy.safetensors")
         with torch.no_grad():
-            for name, value in self.agent.model.named_parameters():
+            for name, value in self.named_parameters().items():
                 value.copy_(saved[name])
         self.agent.updated()
         self.agent.version = load_json(folder / "version.json")
@@ -67,25 +140,33 @@ class LanguagePolicy:
 
 
 class _Tokens:
-    """The learned tokens of a batch: ``token`` and ``turn`` rows; 64-bit hashes of the tokens before each (``prefix``),
-    and of its whole ``context``: those, its support, and the version that it was sampled by."""
+    """The learned tokens of a batch: ``token`` and ``turn`` rows; 64-bit hashes of the tokens before each (``prefix``), of its
+    whole ``context``: those, its support, the version that it was sampled by; and of the ``unit`` it is learned in.
+
+    A token sampled from the ``whole`` vocabulary has none but its own probability: its context is its place in that reply.
+    Faulty attempts are learned from where their tokens were free; a legal reply cannot be faulty.
+    """
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         turn_of = batch.up("token", "turn")
         ids = batch["token.id"].astype(np.int64)
-        place = np.arange(len(ids)) - batch.starts["token"][:-1][turn_of]
-        mixed = fold(ids, place)
-        running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])  # wraps: sums modulo 2^64
-        before = running[:-1] - running[batch.starts["token"][:-1]][turn_of]
+        starts = batch.starts["token"]
+        place = np.arange(len(ids)) - starts[:-1][turn_of]
+        running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(fold(ids, place), dtype=np.uint64)])  # wraps: sums modulo 2^64
+        before = running[:-1] - running[starts[:-1]][turn_of]
+        reply = (running[starts[1:]] - running[starts[:-1]])[turn_of]
         support = batch.ragged("support.id")
         support_hash = segment_sum(fold(support.data.astype(np.int64), 1), support.starts).astype(np.uint64)
         stream, end, version = (batch[f"turn.{name}"][turn_of] for name in ("stream", "prompt_end", "version"))
-        learned = batch["token.learn"].astype(bool) & (batch["turn.learn"] & (batch["turn.fault"] == 0))[turn_of]
-        self.token = np.flatnonzero(learned)
+        self.token = np.flatnonzero(batch["token.learn"].astype(bool) & batch["turn.learn"][turn_of])
         self.turn, self.place = turn_of[self.token], place[self.token]
-        self.prefix = fold(stream, end, before)[self.token]
-        self.context = fold(self.prefix, support_hash[self.token], version[self.token])
+        self.whole = (support.lengths == 0)[self.token]
+        prompt = fold(stream, end)
+        self.prefix = fold(prompt, before)[self.token]
+        self.unit = np.where(self.whole, fold(prompt, reply, 1)[self.token], prompt[self.token])
+        told = np.where(self.whole, fold(reply, place)[self.token], support_hash[self.token])
+        self.context = fold(self.prefix, told, version[self.token])
 
     def rows(self, first: NDArray[np.int64]) -> tuple[list[NDArray[np.int32]], NDArray[np.int64], NDArray[np.int64]]:
         """Token rows that pass through the contexts of the tokens ``first``: rows, each context's row, and its position.

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from algorithms.losses import Anneal, MirrorDescent
-from algorithms.parts import Learner, Loss, Policy
+from algorithms.losses import Anneal
+from algorithms.parts import Choices, Credited, Learner, Loss, Policy
 from marl_llm.checkpoint import load_json, load_tensors, save_json, save_tensors
 from marl_llm.records import Batch
 from marl_llm.seeding import generator
@@ -24,70 +24,104 @@ BAD_IN_A_ROW = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Adam(Learner):
-    """Adam on minibatches of contexts, each with all the choices that were made in it."""
+    """Adam on minibatches of units (prompts with their legal replies, or free replies), with all the choices made in them."""
 
     rate: Anneal
     """Step size."""
     epochs: int = 4
-    """Passes over the contexts of an iteration."""
+    """Passes over the units of an iteration."""
     minibatch: int = 128
-    """Contexts a step."""
+    """Units a step."""
+    tokens: int = 16384
+    """Tokens a pass holds at most; a larger minibatch is computed in several, whose gradients add up to the same step."""
     clip: float = 1.0
     """Largest norm of the gradient."""
-    slow_rate: float = 0.02
-    """Share of the policy that the slow copy takes on an iteration, where the loss has one as its magnet."""
+    critic: float = 0.5
+    """Weight of the critic's squared error, where the credit has a critic."""
 
     def start(self, policy: Policy, loss: Loss, horizon: int, seed: int) -> GradientLearner:
         return GradientLearner(self, policy, loss, horizon, seed)
 
 
 class GradientLearner:
-    """Adam's state, the slow copy, and the last parameters that gave finite losses."""
+    """Adam's state, the copy of the policy that the loss compares to, and the last parameters that gave finite losses."""
 
     def __init__(self, settings: Adam, policy: Policy, loss: Loss, horizon: int, seed: int) -> None:
         self.settings, self.policy, self.loss, self.horizon, self.seed = settings, policy, loss, horizon, seed
         self.optimiser = torch.optim.Adam(policy.parameters(), lr=settings.rate.start)
-        self.has_slow = isinstance(loss, MirrorDescent) and loss.magnet == "slow"
-        self.slow = self._copy() if self.has_slow else []
+        self.reference = self._copy() if loss.reference is not None else []
         self.good = self._copy()
         self.skipped = self.bad_in_a_row = 0
 
-    def learn(self, batch: Batch, advantage: NDArray[np.float64], step: int) -> Mapping[str, float]:
+    def learn(self, batch: Batch, credited: Credited, step: int) -> Mapping[str, float]:
         progress = step / self.horizon
         rate = self.settings.rate.at(progress)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         choices = self.policy.choices(batch)
-        gain = torch.from_numpy(advantage[choices.turn]).to(choices.logp.dtype)
+        choices = choices.weighted(self.loss.weights(choices, batch))
+        row = choices.turn if len(credited.advantage) == batch.size("turn") else choices.token
+        gain = torch.from_numpy(credited.advantage[row]).to(choices.old.dtype)
+        target = None if credited.target is None else torch.from_numpy(credited.target[row]).to(choices.old.dtype)
         figures: dict[str, float] = {}
         for epoch in range(self.settings.epochs):
-            for contexts in self._minibatches(len(choices.old), step, epoch):
-                part, mine = choices.take(contexts)
-                magnet = self._slow_log_probs(contexts) if self.has_slow else None
-                loss, figures = self.loss.value(self.policy.log_probs(contexts), part, gain[mine], magnet, progress)
-                figures |= self._step(loss)
+            for contexts in self._minibatches(choices, step, epoch):
+                found = self._step(choices, contexts, gain, target, progress)
+                figures = {**found, "logp_gap": figures.get("logp_gap", found["logp_gap"])}
         if self.bad_in_a_row == 0:
             self.good = self._copy()
             self._follow()
         self.policy.updated()
-        return {**figures, "learning_rate": rate, "choices": len(choices.turn), "contexts": len(choices.old), "skipped": self.skipped}
+        counts = {"choices": len(choices.turn), "contexts": len(choices.old), "skipped": self.skipped}
+        return {**figures, **self.loss.settings(progress), "learning_rate": rate, **counts}
 
-    def _minibatches(self, contexts: int, step: int, epoch: int) -> list[NDArray[np.int64]]:
-        """All contexts in parts of nearly equal size; in an order of the step's own where they do not fit one."""
-        parts = -(-contexts // self.settings.minibatch)
-        order = np.arange(contexts) if parts < 2 else generator(self.seed, step, epoch).permutation(contexts)
-        return np.array_split(order, parts) if contexts else []
+    def _minibatches(self, choices: Choices, step: int, epoch: int) -> list[NDArray[np.int64]]:
+        """The contexts of all units in parts of nearly equal numbers of units; in an order of the step's own where they do not fit one."""
+        units = int(choices.unit.max(initial=-1)) + 1
+        parts = -(-units // self.settings.minibatch)
+        order = np.arange(units) if parts < 2 else generator(self.seed, step, epoch).permutation(units)
+        part_of = np.zeros(units, np.int64)
+        for number, chosen in enumerate(np.array_split(order, max(parts, 1))):
+            part_of[chosen] = number
+        return _groups(part_of[choices.unit])
 
-    def _step(self, loss: Tensor) -> dict[str, float]:
+    def _passes(self, choices: Choices, contexts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """A minibatch in parts of whole units that fit one pass."""
+        cost = np.bincount(choices.unit[contexts], choices.cost[contexts])
+        if cost.sum() <= self.settings.tokens:
+            return [contexts]
+        before = np.cumsum(cost) - cost
+        return _groups((before // self.settings.tokens).astype(np.int64)[choices.unit[contexts]], contexts)
+
+    def _step(
+        self, choices: Choices, contexts: NDArray[np.int64], gain: Tensor, target: Tensor | None, progress: float
+    ) -> dict[str, float]:
+        """One step on the choices made in ``contexts``: the loss is as heavy as that of the whole batch."""
         self.optimiser.zero_grad()
-        loss.backward()
+        figures: dict[str, float] = {}
+        mass = float(choices.mass[contexts].sum())
+        scale, total = float(choices.weight.sum()) / mass if mass else 0.0, 0.0
+        for some in self._passes(choices, contexts):
+            part, mine = choices.take(some)
+            reference = self._reference_log_probs(some) if self.loss.reference is not None else None
+            logp, value = self.policy.forward(some)
+            loss, found = self.loss.value(logp, part, gain[mine], reference, progress)
+            if target is not None and value is not None:
+                found["critic"] = 0.5 * (part.weight * (value[part.context].to(target.dtype) - target[mine]).square()).sum()
+                loss = loss + self.settings.critic * found["critic"]
+            (scale * loss).backward()
+            total += scale * loss.item()
+            gap = (logp.detach()[part.context, part.place] - part.logp).abs().max().item() if len(mine) else 0.0
+            figures["logp_gap"] = max(figures.get("logp_gap", 0.0), gap)
+            for name, figure in found.items():
+                figures[name] = figures.get(name, 0.0) + figure.item() / max(mass, 1e-300)
         norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.settings.clip)
-        if torch.isfinite(loss) and torch.isfinite(norm):
+        if np.isfinite(total) and torch.isfinite(norm):
             self.optimiser.step()
             self.bad_in_a_row = 0
-            return {"loss": loss.item(), "gradient": norm.item()}
+            return {**figures, "loss": total, "gradient": norm.item()}
         self._skip()
-        return {}
+        return figures
 
     def _skip(self) -> None:
         """Count a step that was not taken; several in a row mean that the parameters are lost, so take the last good ones."""
@@ -107,20 +141,20 @@ class GradientLearner:
             parameter.copy_(value)
 
     @torch.no_grad()
-    def _slow_log_probs(self, contexts: NDArray[np.int64]) -> Tensor:
+    def _reference_log_probs(self, contexts: NDArray[np.int64]) -> Tensor:
         now = self._copy()
-        self._put(self.slow)
-        logp = self.policy.log_probs(contexts)
+        self._put(self.reference)
+        logp, _ = self.policy.forward(contexts)
         self._put(now)
         return logp
 
     @torch.no_grad()
     def _follow(self) -> None:
-        for slow, value in zip(self.slow, self.policy.parameters() if self.has_slow else [], strict=True):
-            slow.lerp_(value, self.settings.slow_rate)
+        for slow, value in zip(self.reference, self.policy.parameters() if self.loss.reference else [], strict=False):
+            slow.lerp_(value, self.loss.reference or 0.0)
 
     def save(self, folder: Path) -> None:
-        tensors: dict[str, Tensor] = {f"slow.{i}": value for i, value in enumerate(self.slow)}
+        tensors: dict[str, Tensor] = {f"reference.{i}": value for i, value in enumerate(self.reference)}
         counts: dict[str, Any] = {"skipped": self.skipped, "bad_in_a_row": self.bad_in_a_row}
         for i, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"adam.{i}.{name}": value for name, value in state.items()}
@@ -137,5 +171,12 @@ class GradientLearner:
             if kind == "adam":
                 states.setdefault(int(i), {})[rest[0]] = value
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": states})
-        self.slow = [saved[f"slow.{i}"] for i in range(len(self.slow))]
+        self.reference = [saved[f"reference.{i}"] for i in range(len(self.reference))]
         self.good = self._copy()
+
+
+def _groups(group: NDArray[np.int64], items: NDArray[np.int64] | None = None) -> list[NDArray[np.int64]]:
+    """``items`` (or their places) of each group, in order of the groups' numbers; none for a number that has none."""
+    order = np.argsort(group, kind="stable")
+    parts = np.split(order if items is None else items[order], np.flatnonzero(np.diff(group[order])) + 1)
+    return [part for part in parts if len(part)]

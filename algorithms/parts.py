@@ -12,7 +12,7 @@ A part is a dataclass of settings; configuration re-numbers an instance and neve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -23,7 +23,6 @@ from torch import Tensor
 
 from marl_llm.agent import Agent
 from marl_llm.algorithm import Algorithm, Setup
-from marl_llm.game import GameInfo
 from marl_llm.matches import Match
 from marl_llm.records import Batch
 
@@ -43,15 +42,35 @@ class Sampler:
 class RewardTransform:
     """Adds reward channels: columns named after the channel at token, turn or match level."""
 
-    def channels(self, batch: Batch, games: Mapping[str, GameInfo]) -> Batch:
+    def channels(self, batch: Batch, units: Mapping[str, float]) -> Batch:
+        """``units`` has for every game what its rewards are measured in, see ``algorithms.rewards.unit_of``."""
         raise NotImplementedError
+
+
+Memory = dict[str, float]
+"""What a credit carries from one iteration to the next, by name; a run's checkpoints keep it bit for bit."""
+
+
+@dataclass(frozen=True)
+class Credited:
+    """What a credit says of a batch. ``advantage`` is float64, one a turn, or one a token where tokens are told apart;
+    ``target``, of the same shape, is what a critic should have said, where the method has one."""
+
+    advantage: NDArray[np.float64]
+    target: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
 class Credit:
-    """One advantage a turn, float64 of shape [turns]."""
+    """Turns a batch's reward channels into advantages."""
 
-    def advantage(self, batch: Batch) -> NDArray[np.float64]:
+    @property
+    def critic(self) -> bool:
+        """Whether the columns ``turn.value`` and ``token.value`` are read: the critic's expectation before each."""
+        return False
+
+    def assign(self, batch: Batch, memory: Memory) -> Credited:
+        """``memory`` is empty in the first iteration of a run, and changed in place."""
         raise NotImplementedError
 
 
@@ -60,41 +79,106 @@ class Choices:
     """What a loss sees: every learned choice of a batch, one row each (a token that was not forced, or a whole move).
 
     A *context* is all that determines a distribution (prompt, reply so far, support); equal contexts are one row of the
-    tables, however often they were met. Shapes: N choices, C contexts, S places of the widest support.
+    tables, however often they were met. Where the support is a model's whole vocabulary, only the sampled token's
+    probability is known: there a context includes the token, and has it as its single place. A *unit* is a set of contexts
+    that belong in one gradient step: those of a prompt's legal replies, or of one free reply.
+    Shapes: N choices, C contexts, S places of the widest support.
 
-    ``context`` [N], ``place`` [N] in the support, ``turn`` [N] row of the batch, ``logp`` [N] as sampled; ``old`` [C, S]
-    the log-probabilities it was sampled from (-inf beyond the support), ``count`` [C] choices.
+    ``context`` [N], ``place`` [N] in the support, ``turn`` and ``token`` [N] rows of the batch (equal where a move is no
+    tokens), ``logp`` [N] as sampled, ``weight`` [N] in the loss; ``old`` [C, S] the log-probabilities it was sampled from
+    (-inf beyond the support), ``whole`` [C] true for whole vocabularies, ``unit`` [C], ``cost`` [C] tokens to compute.
     """
 
     context: Tensor
     place: Tensor
     turn: NDArray[np.int64]
+    token: NDArray[np.int64]
     logp: Tensor
+    weight: Tensor
     old: Tensor
-    count: Tensor
+    whole: Tensor
+    unit: NDArray[np.int64]
+    cost: NDArray[np.int64]
 
     @staticmethod
-    def of(context: NDArray[np.int64], place: NDArray[np.int64], turn: NDArray[np.int64], old: Tensor) -> Choices:
-        rows, places = torch.from_numpy(context), torch.from_numpy(place)
-        count = torch.bincount(rows, minlength=len(old)).to(old.dtype)
-        return Choices(rows, places, turn, old[rows, places], old, count)
+    def of(
+        context: NDArray[np.int64],
+        place: NDArray[np.int64],
+        turn: NDArray[np.int64],
+        old: Tensor,
+        *,
+        token: NDArray[np.int64] | None = None,
+        whole: NDArray[np.bool_] | None = None,
+        unit: NDArray[np.int64] | None = None,
+        cost: NDArray[np.int64] | None = None,
+    ) -> Choices:
+        """Choices of equal weight. Left out, every context is a unit of its own, of equal cost, over a known support."""
+        rows, places, contexts = torch.from_numpy(context), torch.from_numpy(place), len(old)
+        return Choices(
+            rows,
+            places,
+            turn,
+            turn if token is None else token,
+            old[rows, places],
+            torch.full((len(rows),), 1 / max(len(rows), 1), dtype=old.dtype),
+            old,
+            torch.zeros(contexts, dtype=torch.bool) if whole is None else torch.from_numpy(whole),
+            np.arange(contexts) if unit is None else unit,
+            np.ones(contexts, np.int64) if cost is None else cost,
+        )
+
+    @property
+    def mass(self) -> Tensor:
+        """Weight of all choices made in each context, shape [C]."""
+        return torch.zeros(len(self.old), dtype=self.weight.dtype).index_add_(0, self.context, self.weight)
+
+    def weighted(self, weight: NDArray[np.float64]) -> Choices:
+        """The same choices with other weights, shape [N]."""
+        return replace(self, weight=torch.from_numpy(weight).to(self.old.dtype))
 
     def take(self, contexts: NDArray[np.int64]) -> tuple[Choices, NDArray[np.int64]]:
         """The choices made in the given contexts, which are renumbered in that order; and which choices these are."""
         number = np.full(len(self.old), -1)
         number[contexts] = np.arange(len(contexts))
         mine = np.flatnonzero(number[self.context.numpy()] >= 0)
-        return Choices.of(number[self.context.numpy()[mine]], self.place.numpy()[mine], self.turn[mine], self.old[contexts]), mine
+        part = Choices(
+            torch.from_numpy(number[self.context.numpy()[mine]]),
+            self.place[mine],
+            self.turn[mine],
+            self.token[mine],
+            self.logp[mine],
+            self.weight[mine],
+            self.old[contexts],
+            self.whole[contexts],
+            self.unit[contexts],
+            self.cost[contexts],
+        )
+        return part, mine
+
+
+Minimised = tuple[Tensor, dict[str, Tensor]]
+"""A loss, and figures to log; both sums over choices, each by its weight."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A scalar to minimise, from the policy's log-probabilities over all supports."""
+    """What a gradient step minimises, from the policy's log-probabilities over all supports."""
 
-    def value(
-        self, logp: Tensor, choices: Choices, advantage: Tensor, magnet: Tensor | None, progress: float
-    ) -> tuple[Tensor, dict[str, float]]:
-        """``logp`` and ``magnet`` [C, S], ``advantage`` [N]; ``progress`` runs from 0 to 1. The loss and figures to log."""
+    @property
+    def reference(self) -> float | None:
+        """Share of the policy that the copy of it which the loss compares to takes on an iteration; None without one."""
+        return None
+
+    def settings(self, progress: float) -> dict[str, float]:
+        """Settings that change over a run, to log."""
+        return {}
+
+    def weights(self, choices: Choices, batch: Batch) -> NDArray[np.float64]:
+        """How much each choice counts, shape [N]: their mean unless told."""
+        return np.full(len(choices.turn), 1 / max(len(choices.turn), 1))
+
+    def value(self, logp: Tensor, choices: Choices, advantage: Tensor, reference: Tensor | None, progress: float) -> Minimised:
+        """``logp`` and ``reference`` [C, S], ``advantage`` [N]; ``progress`` runs from 0 to 1."""
         raise NotImplementedError
 
 
@@ -109,11 +193,15 @@ class Policy(Protocol):
     def parameters(self) -> list[Tensor]: ...
 
     def choices(self, batch: Batch) -> Choices:
-        """The learned choices of ``batch``; the contexts laid out here serve ``log_probs`` until the next call."""
+        """The learned choices of ``batch``; the contexts laid out here serve ``forward`` until the next call."""
         ...
 
-    def log_probs(self, contexts: NDArray[np.int64]) -> Tensor:
-        """Log-probabilities over the supports of the given contexts, shape [len(contexts), S]."""
+    def forward(self, contexts: NDArray[np.int64]) -> tuple[Tensor, Tensor | None]:
+        """Log-probabilities over the supports of the given contexts, [len(contexts), S], and a critic's values, [len(contexts)]."""
+        ...
+
+    def values(self, batch: Batch) -> Batch:
+        """``batch`` with the critic's columns ``turn.value`` and, where moves are tokens, ``token.value``."""
         ...
 
     def updated(self) -> None:
@@ -142,7 +230,7 @@ class Learner:
 class Running(Protocol):
     """A learner with its state."""
 
-    def learn(self, batch: Batch, advantage: NDArray[np.float64], step: int) -> Mapping[str, float]: ...
+    def learn(self, batch: Batch, credited: Credited, step: int) -> Mapping[str, float]: ...
 
     def save(self, folder: Path) -> None: ...
 

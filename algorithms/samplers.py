@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from algorithms.parts import PLAYER, Sampler
 from marl_llm.algorithm import Setup
@@ -13,11 +13,13 @@ from marl_llm.seeding import fold
 
 @dataclass(frozen=True, kw_only=True)
 class SelfPlay(Sampler):
-    """The player holds every seat. ``matches`` a game and iteration; ``opening`` random moves start each match, so that
-    play which narrows onto a few lines still meets the rest (0 for games with chance enough of their own)."""
+    """The player holds every seat."""
 
     matches: int = 4096
+    """Matches a game and iteration."""
     opening: int = 0
+    """Longest opening, half of whose moves are random, so that play which narrows onto a few lines still meets the rest; all
+    lengths from 0 on are equally frequent. 0 for games with chance enough of their own."""
 
     def plan(self, step: int, setup: Setup) -> Sequence[Match]:
         planned: list[Match] = []
@@ -31,3 +33,21 @@ class SelfPlay(Sampler):
                 for length in range(self.opening + 1):
                     planned += self_play(spec, PLAYER, seats, share, fold(deals, length), opening=length)
         return planned
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups(Sampler):
+    """Self-play in which every deal is played several times, for credits that compare matches on one deal."""
+
+    deals: int = 64
+    """Deals a game and iteration."""
+    size: int = 8
+    """Matches a deal."""
+
+    def plan(self, step: int, setup: Setup) -> Sequence[Match]:
+        return [
+            replace(match, sample=sample)
+            for k, spec in enumerate(setup.games)
+            for match in self_play(spec, PLAYER, setup.load(spec).info.seats, self.deals, fold(setup.seed, step, k))
+            for sample in range(1, self.size + 1)
+        ]

@@ -14,28 +14,29 @@ from algorithms.parts import Choices
 from marl_llm.agent import Decision, Immediate, Request, draw
 from marl_llm.agent import answer as answered
 from marl_llm.checkpoint import load_json, load_tensors, save_json, save_tensors
+from marl_llm.errors import UserError
 from marl_llm.game import Discrete, GameInfo
 from marl_llm.ragged import Ragged, padded
 from marl_llm.records import Batch
 
+KEYS = 1 << 15
+"""Rows of a table: it is made whole, so that an optimiser can hold on to it."""
+
 
 class Table(Immediate):
-    """Plays by its table; a key not met yet is played uniformly."""
+    """Plays by its table; a key not met yet is played uniformly. The last column is a critic's value of each key."""
 
     def __init__(self, actions: int) -> None:
         super().__init__()
         self.row: dict[str, int] = {}
-        self.logits = torch.zeros(64, actions, dtype=torch.float64, requires_grad=True)
+        self.logits = torch.zeros(KEYS, actions + 1, dtype=torch.float64, requires_grad=True)
         self.version = 0
 
     def rows(self, keys: Sequence[str]) -> list[int]:
         """Rows of the table for ``keys``; new keys get new rows."""
         rows = [self.row.setdefault(key, len(self.row)) for key in keys]
-        if len(self.row) > len(self.logits):
-            with torch.no_grad():
-                more = torch.zeros(max(len(self.row), 2 * len(self.logits)), self.logits.shape[1], dtype=torch.float64)
-                more[: len(self.logits)] = self.logits
-            self.logits = more.requires_grad_()
+        if len(self.row) > KEYS:
+            raise UserError(f"model 'tabular' holds {KEYS} keys and this game has more; use --model tiny")
         return rows
 
     def log_policy(self, request: Request) -> Ragged:
@@ -78,10 +79,15 @@ class TabularPolicy:
         old = torch.from_numpy(padded(logp, -np.inf))
         return Choices.of(of, place, turns, old)
 
-    def log_probs(self, contexts: NDArray[np.int64]) -> Tensor:
+    def forward(self, contexts: NDArray[np.int64]) -> tuple[Tensor, Tensor | None]:
         support = torch.from_numpy(self._support[contexts])
-        chosen = self.agent.logits[torch.from_numpy(self._row[contexts])].gather(1, support.clamp(min=0))
-        return chosen.masked_fill(support < 0, -torch.inf).log_softmax(1)
+        rows = self.agent.logits[torch.from_numpy(self._row[contexts])]
+        return rows.gather(1, support.clamp(min=0)).masked_fill(support < 0, -torch.inf).log_softmax(1), rows[:, -1]
+
+    def values(self, batch: Batch) -> Batch:
+        codes, of = np.unique(batch["turn.key"], return_inverse=True)
+        rows = self.agent.rows([batch.tables["key"][code] if code >= 0 else "" for code in codes.tolist()])
+        return batch.with_columns(**{"turn.value": self.agent.logits.detach().numpy()[rows, -1][of]})
 
     def updated(self) -> None:
         self.agent.version += 1
@@ -95,13 +101,17 @@ class TabularPolicy:
         self.agent.row = load_json(folder / "rows.json")
 
     def save_agent(self, folder: Path) -> None:
-        save_json(folder / "agent.json", {"loader": "tabular", "rows": self.agent.row, "logits": self.agent.logits.tolist()})
+        save_json(
+            folder / "agent.json",
+            {"loader": "tabular", "rows": self.agent.row, "logits": self.agent.logits[: len(self.agent.row)].tolist()},
+        )
 
 
 def load(folder: Path) -> Table:
     """A saved table as a player."""
     saved = load_json(folder / "agent.json")
-    table = Table(len(saved["logits"][0]))
+    table = Table(len(saved["logits"][0]) - 1)
     table.row = saved["rows"]
-    table.logits = torch.tensor(saved["logits"], dtype=torch.float64, requires_grad=True)
+    with torch.no_grad():
+        table.logits[: len(table.row)] = torch.tensor(saved["logits"], dtype=torch.float64)
     return table

@@ -39,14 +39,17 @@ class Match:
     players: tuple[str, ...]
     learn: frozenset[Seat] = frozenset()
     opening: int = 0
-    """Random legal moves played before the players take over; never learned from."""
+    """First moves of the match that are never learned from: each is the player's own or, as often, a random legal one."""
+    sample: int = 0
+    """Tells matches apart that are alike in all else: the deal is the same, what players draw is not."""
     rules: Rules = HOUSE_RULES
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
     @property
     def kind(self) -> tuple[Any, ...]:
         """All but the deal, hashable."""
-        return self.game, self.players, self.learn, self.opening, self.rules, tuple(self.tags.items()) if self.tags else ()
+        tags = tuple(self.tags.items()) if self.tags else ()
+        return self.game, self.players, self.learn, self.opening, self.sample, self.rules, tags
 
     @property
     def id(self) -> int:
@@ -57,8 +60,8 @@ class Match:
 @lru_cache(maxsize=4096)
 def kind_key(kind: tuple[Any, ...]) -> int:
     """The 64-bit integer that stands for a kind of match; a match's id is this folded with its seed."""
-    game, players, learn, opening, rules, tags = kind
-    return name_key(json.dumps([game, players, sorted(learn), opening, rules.retries, rules.then, sorted(tags)]))
+    game, players, learn, opening, sample, rules, tags = kind
+    return name_key(json.dumps([game, players, sorted(learn), opening, sample, rules.retries, rules.then, sorted(tags)]))
 
 
 def deal_seed(seed: int, k: Any) -> Any:

@@ -24,11 +24,14 @@ from marl_llm.game import Game, Spec
 from marl_llm.matches import Match
 from marl_llm.ragged import Ragged, segment_sum
 from marl_llm.records import CUT, FORFEIT, PLAYED, VOID, Batch
-from marl_llm.seeding import fold
+from marl_llm.seeding import fold, uniform
 from marl_llm.table import Table
 
 REPLAYS = 3
 DECISION, OPENING, FALLBACK = 1, 2, 3  # names of random streams
+OPENING_RANDOM = 0.5
+"""Share of an opening's moves that are random. The others are the player's own: so an opening also reaches what one side's
+random moves lead to against the other's good ones."""
 
 
 class AgentPool(Protocol):
@@ -128,7 +131,10 @@ class _Play:
         if not len(row):
             return
         table.waiting[cell] = True
-        player = np.where(table.ply[row] < table.opening[row], 0, table.player[cell])
+        opening = table.ply[row] < table.opening[row]
+        if opening.any():
+            opening &= uniform(table.draws[row], OPENING, table.ply[row], seat) < OPENING_RANDOM
+        player = np.where(opening, 0, table.player[cell])
         for code in np.flatnonzero(np.bincount(player)).tolist():
             mine = np.flatnonzero(player == code)
             self.submit(table, code, row[mine], seat[mine])
@@ -146,7 +152,7 @@ class _Play:
                 id=self.next_id + np.arange(len(row)),
                 seat=seat,
                 turn=turn,
-                seed=fold(table.seed[row], DECISION if code else OPENING, seat, turn, attempt),
+                seed=fold(table.draws[row], DECISION if code else OPENING, seat, turn, attempt),
                 views=views,
                 legal=legal,
                 memory=table.memory[cell].tolist(),
@@ -201,7 +207,7 @@ class _Play:
             if not len(keep):
                 return
             place, row, seat, cell, fault, decision = place[keep], row[keep], seat[keep], cell[keep], fault[keep], _part(decision, keep)
-        table.record(row, seat, decision, fault.astype(np.int8), asked.keys[place], learn=bool(asked.code))
+        table.record(row, seat, decision, fault.astype(np.int8), asked.keys[place], learn=table.ply[row] >= table.opening[row])
         table.memory[cell] = _objects(decision.memory)
         good = np.flatnonzero(fault == OK)
         table.move[cell[good]] = decision.action[good]
@@ -222,7 +228,7 @@ class _Play:
             table.fault[cell] = fault
             table.waiting[cell] = False
         elif match.rules.then == "random":
-            choice = int(fold(int(table.seed[row]), FALLBACK, seat, int(table.turn[cell])) % len(legal))
+            choice = int(fold(int(table.draws[row]), FALLBACK, seat, int(table.turn[cell])) % len(legal))
             table.attempt[cell] += 1
             move = Decision(one, legal[[choice]], np.zeros(1, np.int8), [None])
             table.record(one, np.asarray([seat]), move, move.fault, np.asarray([-1]), learn=False)

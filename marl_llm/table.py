@@ -34,7 +34,7 @@ class Table:
         self.number = np.full(rows, -1)
         """Admission number of the match in a row; -1 where the row is free."""
         self.admitted = self.done = 0
-        self.id, self.seed = np.zeros(rows, np.uint64), np.zeros(rows, np.uint64)
+        self.id, self.seed, self.draws = (np.zeros(rows, np.uint64) for _ in range(3))
         self.plan, self.opening, self.ply, self.acting = (np.zeros(rows, np.int64) for _ in range(4))
         cells = rows * seats
         self.player, self.turn, self.attempt = (np.zeros(cells, np.int64) for _ in range(3))
@@ -70,6 +70,8 @@ class Table:
         self.seed[row] = np.asarray([match.seed for _, _, match in entries], np.uint64)
         self.id[row] = fold(np.asarray([kind_key(key) for key in kinds], np.uint64)[kind], self.seed[row])
         self.opening[row] = np.asarray([opening for _, _, _, opening, *_ in kinds])[kind]
+        sample = np.asarray([sample for _, _, _, _, sample, *_ in kinds])[kind]
+        self.draws[row] = np.where(sample > 0, fold(self.seed[row], sample), self.seed[row])
         self.player[cells] = np.asarray([[code(player) for player in players] for _, players, *_ in kinds])[kind]
         self.learn[cells] = np.asarray([[seat in learn for seat in range(seats)] for _, _, learn, *_ in kinds])[kind]
         self.ply[row] = 0
@@ -79,7 +81,7 @@ class Table:
         self.boards.start(row, self.seed[row])
         return row
 
-    def record(self, row: Rows, seat: Rows, decision: Decision, fault: Any, keys: Any, *, learn: bool) -> None:
+    def record(self, row: Rows, seat: Rows, decision: Decision, fault: Any, keys: Any, *, learn: Any) -> None:
         cell = row * self.seats + seat
         gain = np.zeros(len(row)) if self.game.info.rewards_at_end else self.boards.returns(row)[np.arange(len(row)), seat]
         columns: dict[str, NDArray[Any]] = {

@@ -63,7 +63,7 @@ def test_resumed_equals_uninterrupted(tmp_path, kind, magnet, small_model):
 
 def test_slow_magnet_follows_the_policy():
     """Its logits are the moving average, rate ``slow_rate``, of the policy's after each iteration; it starts where it starts."""
-    method = replace(recipe, loss=replace(recipe.loss, magnet="slow"), learner=replace(recipe.learner, slow_rate=0.25))
+    method = replace(recipe, loss=replace(recipe.loss, magnet="slow", slow_rate=0.25))
     algorithm = Composed(method, Setup(("kuhn_poker",), registry.game, "tabular", 0))
     average = algorithm.policy.agent.logits.detach().clone()
     for step in range(3):
@@ -71,7 +71,7 @@ def test_slow_magnet_follows_the_policy():
         algorithm.learn(Batch.concat(play(matches, AgentPool(algorithm.agents), registry.game)))
         average += 0.25 * (algorithm.policy.agent.logits.detach() - average)
     assert average.abs().max() > 0
-    assert torch.allclose(algorithm.running.slow[0], average)
+    assert torch.allclose(algorithm.running.reference[0], average)
 
 
 def test_run_folder(tmp_path, capsys):

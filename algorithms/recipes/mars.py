@@ -15,7 +15,7 @@ recipe = Method(
     sampler=SelfPlay(matches=8192),
     reward=GameReward(),
     credit=TurnLevel(),
-    loss=MirrorDescent(alpha=Anneal(start=0.1, end=0.02), eta=Anneal(start=0.6, end=0.1)),
+    loss=MirrorDescent(alpha=Anneal(start=0.14, end=0.03), eta=Anneal(start=0.44, end=0.07)),
     learner=Adam(rate=Anneal(start=1e-3, end=3e-5)),
     horizon=300,
 )

@@ -39,7 +39,7 @@ class Chat:
         """The conversation that asks for one move."""
         return [
             {"role": "system", "content": self.rules(game, seat)},
-            {"role": "user", "content": f"Legal moves: {', '.join(moves)}. {text}"},
+            {"role": "user", "content": text},
         ]
 
     def _decision(self, game: Game, seat: Seat, text: str, moves: tuple[str, ...]) -> Decision:

@@ -66,3 +66,10 @@ def support_log_probs(logits: Tensor, support: NDArray[Any]) -> Tensor:
     ids = torch.from_numpy(support.astype(np.int64)).to(logits.device)
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return wide.gather(1, ids.clamp(min=0)).masked_fill(ids < 0, -torch.inf).log_softmax(1)
+
+
+def token_log_probs(logits: Tensor, token: NDArray[Any]) -> Tensor:
+    """Log-probability of each row's ``token`` under the whole vocabulary, shape [rows]."""
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    chosen = wide.gather(1, torch.from_numpy(token.astype(np.int64)).to(logits.device)[:, None])[:, 0]
+    return chosen - wide.logsumexp(1)

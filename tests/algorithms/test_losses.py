@@ -28,7 +28,7 @@ def test_loss_by_hand():
     to_old = [to_uniform[0], 0.0]
     expected = -gain + 0.5 * (2 * to_uniform[0] + to_uniform[1]) / 3 + 4 * (2 * to_old[0] + to_old[1]) / 3
     assert loss.item() == pytest.approx(expected)
-    assert figures["kl_old"] == pytest.approx(2 * to_old[0] / 3)
+    assert figures["kl_old"].item() == pytest.approx(2 * to_old[0] / 3)
 
 
 def test_anneal():

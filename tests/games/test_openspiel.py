@@ -157,7 +157,7 @@ def test_hand_written_texts() -> None:
     state = leduc.native.new_initial_state()
     for action in (1, 4, 1, 2, 1, 2):  # cards Js and Kh; call, raise, call; public card Qh
         state.apply_action(action)
-    assert leduc.text.view(state, 0) == "You are player 1. Your card is Js. Public card: Qh. Round 1: call, raise, call. Round 2: none."
+    assert leduc.text.view(state, 0) == "You are player 1, card Js, public Qh: call raise call, none."
     assert leduc.text.actions(state, 0) == ["call", "raise"]
     assert ttt.text.view(walk(ttt.native, [4, 0]), 0) == "You are x.\no 2 3\n4 x 6\n7 8 9"
     assert ttt.text.actions(walk(ttt.native, [4, 0]), 0) == list("2346789")

@@ -47,8 +47,8 @@ class Leduc:
                 rounds.append([])
             else:
                 rounds[-1].append(MOVES[step.action])
-        told = " ".join(f"Round {k}: {', '.join(moves) or 'none'}." for k, moves in enumerate(rounds, 1))
-        return f"You are player {seat + 1}. Your card is {self.card(history[seat].action)}. Public card: {public}. {told}"
+        told = ", ".join(" ".join(moves) or "none" for moves in rounds)
+        return f"You are player {seat + 1}, card {self.card(history[seat].action)}, public {public}: {told}."
 
     def card(self, card: int) -> str:
         return f"{self.ranks[card // 2]}{'hs'[card % 2]}"
