@@ -1,4 +1,4 @@
-"""Ground truth while training and after: exact where the game is small, and fixed anchors with intervals everywhere.
+"""Ground truth while training and after: exact where the game is small, fixed anchors and a sampled best response elsewhere.
 
 The self-play return is never a measure of progress: it looks healthy while play collapses.
 """
@@ -6,30 +6,24 @@ The self-play return is never a measure of progress: it looks healthy while play
 from __future__ import annotations
 
 import json
-import sys
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from marl_llm import checkpoint, config, intervals, registry
+from marl_llm import checkpoint, config, registry
 from marl_llm.agent import Agent
-from marl_llm.agents.pool import AgentPool
 from marl_llm.agents.saved import of_checkpoint
+from marl_llm.anchors import anchors_of, match_up, policy_in
 from marl_llm.errors import UserError
-from marl_llm.exact import AveragedPolicy, NotExact, exploitability, policy_of
-from marl_llm.game import Game
-from marl_llm.intervals import Interval
-from marl_llm.matches import Match, deal_seed
-from marl_llm.play import play
-from marl_llm.progress import Progress
-from marl_llm.records import Batch
-from marl_llm.seeding import fold
-from marl_llm.tree import Tree, tree_of
-
-NAME = "trained"
+from marl_llm.exact import AveragedPolicy, NotExact, best_responses, expected_returns, exploitability, policy_of
+from marl_llm.figures import show
+from marl_llm.game import Discrete, Game
+from marl_llm.private import private_tv, twins
+from marl_llm.progress import Progress, progress
+from marl_llm.sampled import sampled_response
+from marl_llm.tree import TooLarge, Tree, tree_of
 
 
 class Truth:
@@ -40,7 +34,7 @@ class Truth:
     """
 
     def __init__(self, tree: Tree) -> None:
-        self.tree = tree
+        self.tree, self.twins = tree, twins(tree)
         self.average = AveragedPolicy(tree) if tree.perfect_recall and not tree.merged else None
 
     def observe(self, agent: Agent, step: int) -> None:
@@ -49,10 +43,16 @@ class Truth:
             self.average.add(policy_of(self.tree, agent), step + 1.0)
 
     def measure(self, agent: Agent) -> dict[str, float]:
-        """``exploitability`` and, where it is defined, ``exploitability_average``."""
-        figures = {"exploitability": exploitability(self.tree, policy_of(self.tree, agent))}
+        """``exploitability``, ``best_response_SEAT`` (the most that seat could gain) and, where they are defined,
+        ``exploitability_average`` and ``private_tv``."""
+        policy, seats = policy_of(self.tree, agent), self.tree.info.seats
+        best = best_responses(self.tree, policy)
+        figures = {"exploitability": float((best - expected_returns(self.tree, policy)).sum()) / seats}
         if self.average:
             figures["exploitability_average"] = exploitability(self.tree, self.average.policy())
+        figures |= {f"best_response_{seat}": float(value) for seat, value in enumerate(best)}
+        if (distance := private_tv(self.tree, policy, self.twins)) is not None:
+            figures["private_tv"] = distance
         return figures
 
     def save(self, folder: Path) -> None:
@@ -74,31 +74,9 @@ def truth_of(game: Game, agent: Agent) -> Truth | None:
     try:
         truth = Truth(tree_of(game))
         truth.measure(agent)
-    except (NotExact, TypeError):  # no perfect recall, or an agent without a policy over the legal actions
+    except (NotExact, TooLarge, TypeError):  # no perfect recall, or an agent without a policy over the legal actions
         return None
     return truth
-
-
-def against(game: Game, agent: Agent, anchor: str, deals: int, seed: int) -> Interval:
-    """Mean return of ``agent`` against ``anchor`` in all other seats, in every seat on every deal, with its interval."""
-    seats = game.info.seats
-    pool = AgentPool({NAME: agent})
-    matches = (
-        Match(game=game.spec, seed=deal_seed(fold(seed, 1), k), players=tuple(NAME if s == seat else anchor for s in range(seats)))
-        for k in range(deals)
-        for seat in range(seats)
-    )
-    batch = Batch.concat(play(matches, pool, registry.game, keys=False))
-    mine = np.flatnonzero(np.asarray(batch.tables["player"])[batch["seat.player"]] == NAME)
-    return intervals.mean(batch["seat.return"][mine], batch["match.seed"][batch.up("seat", "match")][mine])
-
-
-def anchors_of(game: Game) -> list[str]:
-    """The anchors a game is measured against unless told: random, and the strongest that fits."""
-    strong = ["minimax", "mcts:100"] if game.info.perfect_information else ["cfr", "ismcts:100"]
-    fitting = strong[0] if game.info.enumerable else strong[1]
-    native = game.info.seats == 2 and hasattr(game, "native")  # search and CFR are OpenSpiel's and play its games
-    return ["random", fitting] if native else ["random"]
 
 
 @dataclass(frozen=True)
@@ -110,24 +88,38 @@ class Evaluation:
     anchors: str = ""
     """Agents to play against, separated by commas; if left out random and the strongest that fits."""
     deals: int = 200
-    """Deals against each anchor; every deal is played in every seat."""
+    """Deals against an anchor where the figure is not exact; every deal is played in every seat."""
+    response_deals: int = 2000
+    """Deals of the sampled best response, where no exact one is possible: half fit it, half score it; 0 leaves it out."""
     seed: int = 0
     json: bool = False
     """Print one JSON object as the last line."""
 
 
-def evaluate(agent: Agent, spec: str, anchors: Sequence[str], deals: int, seed: int, average: Path | None = None) -> dict[str, Any]:
+def evaluate(agent: Agent, game: Game, anchors: Sequence[str], settings: Evaluation, average: Path | None = None) -> dict[str, Any]:
     """All figures of ``agent`` on one game; ``average`` is a checkpoint's folder with the averaged policy."""
-    game = registry.game(spec)
+    names = anchors or anchors_of(game)
     figures: dict[str, Any] = {"exploitability": None, "exploitability_average": None}
     truth = truth_of(game, agent)
     if truth:
         if average:
             truth.load(average)
         measured = truth.measure(agent)
-        counted = truth.average is not None and truth.average.mass is not None
-        figures |= {name: value for name, value in measured.items() if counted or name == "exploitability"}
-    figures["anchors"] = {anchor: against(game, agent, anchor, deals, seed).json() for anchor in anchors or anchors_of(game)}
+        figures["best_response"] = [measured.pop(f"best_response_{seat}") for seat in range(game.info.seats)]
+        if truth.average is None or truth.average.mass is None:
+            measured.pop("exploitability_average", None)
+        figures |= measured
+    elif settings.response_deals and isinstance(game.info.action, Discrete):
+        bases = [registry.agent(name) for name in names if name != "random"]
+        with progress(settings.response_deals, f"{game.info.name}: sampled best response") as bar:
+            found = sampled_response(game, agent, settings.response_deals, settings.seed, bases=bases, advance=bar.advance)
+        gains = [gain.json() for gain in found.gains]
+        figures["exploitability_estimate"] = {**found.exploitability.json(), "seats": gains}
+    policy, figures["anchors"] = policy_in(game, agent), {}
+    for anchor in names:
+        with progress(settings.deals * game.info.seats, f"{game.info.name}: against {anchor}") as bar:
+            met = match_up(game, agent, anchor, settings.deals, settings.seed, policy=policy, advance=bar.advance)
+        figures["anchors"][anchor] = met.json()
     return figures
 
 
@@ -137,37 +129,32 @@ def main(argv: Sequence[str]) -> int:
         raise UserError("evaluate needs a run; expected marl-llm evaluate RUN, a folder that marl-llm train wrote")
     flags = argv if argv[0].startswith("-") else argv[1:]
     settings = config.parse(Evaluation(), flags, prog="marl-llm evaluate RUN", description="Measure what a run has trained.")
-    run = Path(argv[0])
-    folder = checkpoint.newest(run)
-    own: Mapping[str, Any] = checkpoint.load_json(folder / "run.json")
-    agent = of_checkpoint(folder)
-    specs = [spec for spec in settings.games.split(",") if spec] or own["games"]
-    anchors = [anchor for anchor in settings.anchors.split(",") if anchor]
     if settings.deals < 2:
         raise UserError(f"--deals is {settings.deals}; expected at least 2, for an interval")
+    if settings.response_deals and settings.response_deals < 4:
+        raise UserError(f"--response-deals is {settings.response_deals}; expected at least 4, for an interval, or 0 to leave it out")
+    folder = checkpoint.newest(Path(argv[0]))
+    own: Mapping[str, Any] = checkpoint.load_json(folder / "run.json")
+    games = [registry.game(spec) for spec in _listed(settings.games) or own["games"]]
+    anchors = _listed(settings.anchors)
+    agent = of_checkpoint(folder)
     result = {}
-    for spec in specs:
-        average = folder / f"truth{own['games'].index(spec)}" if spec in own["games"] else None
-        result[spec] = evaluate(agent, spec, anchors, settings.deals, settings.seed, average)
-        show(spec, result[spec])
+    for game in games:
+        average = folder / f"truth{own['games'].index(game.spec)}" if game.spec in own["games"] else None
+        result[game.spec] = evaluate(agent, game, anchors, settings, average)
+        show(f"{game.spec}, step {own['step']}", result[game.spec])
     if settings.json:
-        print(json.dumps({"step": own["step"], **(result[specs[0]] if len(specs) == 1 else {"games": result})}))
+        one = next(iter(result.values()))
+        print(json.dumps({"step": own["step"], **(one if len(result) == 1 else {"games": result})}))
     return 0
 
 
-def show(spec: str, figures: Mapping[str, Any]) -> None:
-    """A few lines for people, on stderr."""
-    for name in ("exploitability", "exploitability_average"):
-        if figures[name] is not None:
-            print(f"{spec}  {name.replace('_', ' of the ')}  {figures[name]:.4f}", file=sys.stderr)
-    for anchor, found in figures["anchors"].items():
-        print(
-            f"{spec}  against {anchor}  {found['mean']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}], {found['games']} games",
-            file=sys.stderr,
-        )
+def _listed(text: str) -> list[str]:
+    """Names separated by commas; a comma inside parentheses belongs to its name."""
+    return [name.strip() for name in re.split(r",(?![^()]*\))", text) if name.strip()]
 
 
 def say_truth(bar: Progress, step: int, figures: Mapping[str, float], note: str = "") -> None:
     """Report exact figures of a step above a progress bar."""
-    parts = [f"{name.replace('_', ' of the ')} {value:.4f}" for name, value in figures.items()]
-    bar.say(f"step {step}{note}: {', '.join(parts)}")
+    told = [f"{name.replace('y_', 'y of the ')} {value:.4f}" for name, value in figures.items() if "best_response" not in name]
+    bar.say(f"step {step}{note}: {', '.join(told)}")

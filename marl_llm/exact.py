@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from marl_llm.agent import Agent, Request
 from marl_llm.ragged import segment_sum
-from marl_llm.tree import Tree
+from marl_llm.tree import OVER, Tree
 
 
 class NotExact(ValueError):
@@ -85,6 +85,13 @@ def expected_returns(tree: Tree, policy: NDArray[np.float64]) -> NDArray[np.floa
     return node_values(tree, policy)[0]
 
 
+def results(tree: Tree, policy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability that each seat wins, draws and loses (ends above, at and below zero), shape [seats, 3]."""
+    over = tree.seat == OVER
+    sign = np.sign(tree.gains[over])
+    return np.stack([reach(tree, policy)[over] @ (sign == kind) for kind in (1, 0, -1)], 1)
+
+
 def best_response(tree: Tree, policy: NDArray[np.float64], seat: int) -> tuple[float, NDArray[np.float64]]:
     """The most ``seat`` can gain against the others' ``policy``, and a policy (others unchanged) that gains it.
 
@@ -113,10 +120,14 @@ def best_response(tree: Tree, policy: NDArray[np.float64], seat: int) -> tuple[f
     return float(node_values(tree, best)[0, seat]), best
 
 
+def best_responses(tree: Tree, policy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The most that each seat can gain while the others keep to ``policy``, shape [seats]."""
+    return np.asarray([best_response(tree, policy, seat)[0] for seat in range(tree.info.seats)])
+
+
 def nash_conv(tree: Tree, policy: NDArray[np.float64]) -> float:
     """Sum over seats of what a best response gains over ``policy``."""
-    now = expected_returns(tree, policy)
-    return float(sum(best_response(tree, policy, seat)[0] - now[seat] for seat in range(tree.info.seats)))
+    return float((best_responses(tree, policy) - expected_returns(tree, policy)).sum())
 
 
 def exploitability(tree: Tree, policy: NDArray[np.float64]) -> float:

@@ -10,7 +10,7 @@ import pytest
 from marl_llm import registry
 from marl_llm.agent import Agent, Request
 from marl_llm.errors import UserError
-from marl_llm.exact import exploitability, policy_of
+from marl_llm.exact import exploitability, join, policy_of, results
 from marl_llm.matches import round_robin
 from marl_llm.play import play
 from marl_llm.records import Batch
@@ -58,6 +58,21 @@ def test_minimax_is_perfect_and_splits_ties_evenly() -> None:
     corner = tree.keys.index("1:x..\n...\n...")
     assert rows[corner].tolist() == [0, 0, 0, 1, 0, 0, 0, 0]  # only the centre draws after a corner
     assert scores("tic_tac_toe", ("minimax", "random"), 20).min() >= 0
+
+
+def test_minimax_never_loses() -> None:
+    tree = tree_of(registry.game("tic_tac_toe"))
+    minimax = policy_of(tree, registry.agent("minimax"))
+    wins = []
+    for seat in (0, 1):
+        both = [tree.uniform_policy()] * 2
+        both[seat] = minimax
+        win, draw, loss = results(tree, join(tree, both))[seat].tolist()
+        assert loss == 0
+        assert win + draw == pytest.approx(1)
+        wins.append(win)
+    assert 0.9 < wins[1] + 0.15 < wins[0] + 0.15 < 1.15
+    assert results(tree, minimax).tolist() == [pytest.approx([0, 1, 0])] * 2
 
 
 @pytest.mark.parametrize(("spec", "bar"), [("kuhn_poker", 0.01), ("leduc_poker", 0.1), ("kuhn_poker(players=3)", 0.01)])

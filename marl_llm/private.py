@@ -1,0 +1,77 @@
+"""Whether what a seat alone knows shows in its play: the first thing that collapsed self-play loses.
+
+Two information sets of one seat are *twins* if they differ only in the seat's private chance: some history of each has the
+same moves, and no other seat can tell these two apart. Another seat cannot where its last own information set is the same
+in both, and so may be its next one (or it has none to come in either).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marl_llm.exact import reach
+from marl_llm.tree import Tree
+
+COLLAPSED = 0.05
+"""A ``private_tv`` below this is reported as collapse."""
+
+
+def twins(tree: Tree) -> NDArray[np.int64]:
+    """All pairs of information sets that differ only in their seat's private chance, [pairs, 2]; none where nothing is private.
+
+    Only under perfect recall: none are found where views forget.
+    """
+    found: set[tuple[int, int]] = set()
+    if not tree.perfect_recall or tree.merged:
+        return np.zeros((0, 2), np.int64)
+    seat, infoset, owner = tree.seat.tolist(), tree.infoset.tolist(), tree.owner.tolist()
+    up = [-1] * len(seat)
+    moves, last = [0] * len(seat), [(-1,) * tree.info.seats] * len(seat)
+    coming: list[set[int]] = [set() for _ in seat]
+    names: dict[tuple[int, int], int] = {}
+    groups: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+    for above, child, slot in zip(tree.edge_node.tolist(), tree.children.data.tolist(), _slots(tree), strict=True):
+        up[child], moves[child], last[child] = above, moves[above], last[above]
+        if (s := seat[above]) >= 0:
+            moves[child] = names.setdefault((moves[above], slot), 1 + len(names))
+            last[child] = (*last[above][:s], infoset[above], *last[above][s + 1 :])
+    for node, s in enumerate(seat):
+        if s >= 0:
+            groups[s, moves[node], *last[node][:s], *last[node][s + 1 :]].append(node)
+            above = up[node]
+            while above >= 0 and seat[above] != s:
+                coming[above].add(infoset[node])
+                above = up[above]
+    for group in groups.values():
+        for one, two in combinations(group, 2):
+            pair = infoset[one], infoset[two]
+            if pair[0] != pair[1] and pair not in found:
+                both, either = coming[one] & coming[two], coming[one] | coming[two]
+                if {owner[i] for i in both} == {owner[i] for i in either}:
+                    found |= {pair, pair[::-1]}
+    return np.asarray(sorted(pair for pair in found if pair[0] < pair[1]), np.int64).reshape(-1, 2)
+
+
+def _slots(tree: Tree) -> list[int]:
+    """For every edge its place among those of its node."""
+    return (np.arange(len(tree.edge_node)) - tree.children.starts[tree.edge_node]).tolist()
+
+
+def private_tv(tree: Tree, policy: NDArray[np.float64], pairs: NDArray[np.int64]) -> float | None:
+    """Mean total-variation distance between the policies at ``twins``, each pair weighted by how often play comes to it.
+
+    0 for play that is blind to private chance; None where play comes to no twins.
+    """
+    decided = tree.infoset >= 0
+    visits = np.bincount(tree.infoset[decided], reach(tree, policy)[decided], len(tree.keys))
+    weight = visits[pairs].sum(1)
+    if not weight.sum():
+        return None
+    table = np.zeros(tree.slot.shape)
+    table[tree.legal.row_of(), tree.legal.data] = policy
+    distance = abs(table[pairs[:, 0]] - table[pairs[:, 1]]).sum(1) / 2
+    return float(np.average(distance, weights=weight))
