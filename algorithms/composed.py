@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from algorithms.parts import PLAYER, Memory, Method, Policy
+from algorithms.base import make_policy
+from algorithms.parts import PLAYER, Memory, Method
 from algorithms.rewards import unit_of
 from marl_llm.agent import Agent
-from marl_llm.algorithm import Requires, Setup, Unsuitable
+from marl_llm.algorithm import Requires, Setup
 from marl_llm.checkpoint import load_json, save_json
-from marl_llm.errors import UserError
 from marl_llm.matches import Match
 from marl_llm.records import Batch
 
@@ -24,7 +24,7 @@ class Composed:
         self.method, self.setup = method, setup
         for spec in setup.games:
             self.requires.check(type(method).__name__, setup.load(spec).info)
-        self.policy = make_policy(setup)
+        self.policy = make_policy(setup, method.language)
         self.running = method.learner.start(self.policy, method.loss, method.horizon, setup.seed)
         self.agents: Mapping[str, Agent] = {PLAYER: self.policy.agent}
         self.units = {spec: unit_of(setup.load(spec)) for spec in setup.games}
@@ -53,22 +53,3 @@ class Composed:
 
     def save_agent(self, player: str, folder: Path) -> None:
         self.policy.save_agent(folder)
-
-
-def make_policy(setup: Setup) -> Policy:
-    """The policy that ``setup.model`` names: ``tiny`` (made for the games), ``tabular``, or a Hugging Face folder."""
-    games = [setup.load(spec) for spec in setup.games]
-    if setup.model == "tabular":
-        from algorithms.tabular import TabularPolicy
-
-        if len(games) > 1:
-            raise Unsuitable("model 'tabular' learns one game; give one --game")
-        return TabularPolicy(games[0].info)
-    from algorithms.language import LanguagePolicy
-    from marl_llm.agents.language import load
-    from marl_llm.inference.tiny import tiny
-
-    folder = tiny(games, setup.seed, report=setup.report) if setup.model in (None, "tiny") else Path(str(setup.model))
-    if not (folder / "config.json").exists():
-        raise UserError(f"model {setup.model!r} is neither 'tiny' nor 'tabular' nor a folder with a config.json; give one of these")
-    return LanguagePolicy(load(folder))

@@ -6,7 +6,9 @@ same code computes plain rows.
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from algorithms.parts import Choices
+from marl_llm.agents.free import FreeAgent
 from marl_llm.agents.language import LanguageAgent
 from marl_llm.checkpoint import load_json, load_tensors, save_json, save_tensors
 from marl_llm.inference.forward import hidden_at, support_log_probs, token_log_probs
@@ -29,8 +32,9 @@ class LanguagePolicy:
     """The agent's model, trained in the parameters that ask for gradients, with a linear critic on its last hidden state. A
     choice is a token that was not forced."""
 
-    def __init__(self, agent: LanguageAgent) -> None:
-        self.agent = agent
+    def __init__(self, agent: LanguageAgent | FreeAgent, adapted: Any = None) -> None:
+        """``adapted`` is PEFT's wrapper of the agent's model, where adapters alone are trained."""
+        self.agent, self.adapted = agent, adapted
         self.critic = torch.nn.Linear(agent.model.config.hidden_size, 1)
         torch.nn.init.zeros_(self.critic.weight)
         torch.nn.init.zeros_(self.critic.bias)
@@ -136,7 +140,8 @@ class LanguagePolicy:
         self.agent.version = load_json(folder / "version.json")
 
     def save_agent(self, folder: Path) -> None:
-        self.agent.save(folder)
+        """A plain model, adapters merged into its weights."""
+        self.agent.save(folder, self.agent.model if self.adapted is None else copy.deepcopy(self.adapted).merge_and_unload())
 
 
 class _Tokens:

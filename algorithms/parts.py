@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from marl_llm.agent import Agent
 from marl_llm.algorithm import Algorithm, Setup
+from marl_llm.inference.speech import Speech
 from marl_llm.matches import Match
 from marl_llm.records import Batch
 
@@ -238,6 +239,16 @@ class Running(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Language(Speech):
+    """How a language model plays, and which of its parameters are trained."""
+
+    lora: int = 0
+    """Rank of low-rank adapters on all linear layers (LoRA; Hu et al., 2021), which alone are trained; 0 trains the whole model."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Numbers that the model computes in. Adapters are kept in float32."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Method:
     """A composed policy-gradient method; a recipe is an instance of it."""
 
@@ -246,6 +257,7 @@ class Method:
     credit: Credit
     loss: Loss
     learner: Learner
+    language: Language = Language()
     horizon: int
     """Iterations that schedules are laid over; a run of other length stops early or goes on with the last values."""
 

@@ -27,7 +27,7 @@ class GameReward(RewardTransform):
     scaled: bool = True
     """In units of the game (``unit_of``), so that settings carry over between games; else as the game pays."""
     legal: float = 0.0
-    illegal: float = -1.0
+    illegal: float = -0.5
     """For an answer that was read but is no legal move."""
     unparsable: float = -1.0
     """For one that could not be read, or was cut."""

@@ -42,6 +42,9 @@ class Table(Immediate):
     def log_policy(self, request: Request) -> Ragged:
         codes, first, of = np.unique(request.views.keys(), return_index=True, return_inverse=True)
         legal = request.legal.take(first)
+        actions = self.logits.shape[1] - 1
+        if legal.data.max(initial=0) >= actions:
+            raise UserError(f"a table for {actions} actions cannot play {request.views.game.info.name}; train one on this game")
         rows = np.asarray([self.row.get(request.views.codes[code], -1) for code in codes.tolist()])
         table = self.logits.detach().numpy()
         logits = np.where(rows[legal.row_of()] < 0, 0.0, table[rows[legal.row_of()], legal.data])

@@ -176,11 +176,12 @@ def _lengths(batch: Batch, level: str) -> NDArray[np.int64]:
 
 
 def _column(batch: Batch, columns: Mapping[str, NDArray[Any]], name: str, like: NDArray[Any]) -> NDArray[Any]:
-    """A batch's column, or rows of -1 or NaN where only others, such as ``like``, have one."""
+    """A batch's column, or where only others, such as ``like``, have one, rows of -1 (whole numbers), False or NaN."""
     if name in columns:
         return columns[name]
     rows = batch.size(name.split(".")[0])
-    return np.full((rows, *like.shape[1:]), -1 if name in CODED else np.nan) if rows else like[:0]
+    nothing = {"i": -1, "b": False}.get(like.dtype.kind, np.nan)
+    return np.full((rows, *like.shape[1:]), nothing, like.dtype if like.dtype.kind in "ib" else None) if rows else like[:0]
 
 
 @dataclass(frozen=True)

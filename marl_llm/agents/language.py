@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from marl_llm.inference.chat import Chat
 from marl_llm.inference.chat import Decision as Prompted
 from marl_llm.inference.folder import read, write
 from marl_llm.inference.forward import logits_at, support_log_probs
+from marl_llm.inference.speech import Speech
 from marl_llm.ragged import Ragged, padded, spans
 
 ROWS = 256
@@ -32,9 +34,10 @@ KNOWN = 100_000
 class LanguageAgent(Immediate):
     """A causal language model of transformers with its tokenizer. ``version`` counts the updates of its weights."""
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
+    def __init__(self, model: Any, tokenizer: Any, speech: Speech = Speech()) -> None:  # noqa: B008 (frozen)
         super().__init__()
-        self.model, self.tokenizer, self.chat = model.eval(), tokenizer, Chat(tokenizer)
+        self.model, self.tokenizer, self.speech = model.eval(), tokenizer, speech
+        self.chat = Chat(tokenizer, free=speech.reply == "free")
         self.version = 0
         self._known: dict[int, tuple[Prompted, list[NDArray[np.float64]]]] = {}
 
@@ -44,6 +47,9 @@ class LanguageAgent(Immediate):
         self._known.clear()
 
     def policy(self, request: Request) -> Ragged:
+        """TypeError for prompts that hold more than the view: their policy is not a function of it."""
+        if self.speech.prompt != "state":
+            raise TypeError(f"a language model with {self.speech.prompt} prompts has no policy over views alone")
         decisions, of = self._decisions(request)
         logp = [decision.trie.log_probs(nodes) for decision, nodes in self._scored(decisions)]
         return Ragged.of([np.exp(values) for values in logp], np.float64).take(of)
@@ -57,17 +63,12 @@ class LanguageAgent(Immediate):
         record["turn.stream"] = of
         record["turn.prompt_end"] = np.asarray([len(decision.prompt) for decision in decisions])[of]
         streams = Ragged.of([decision.prompt for decision in decisions], np.int32)
-        return answer(request, request.legal.at(choice), version=self.version, record=record, streams=streams)
+        memory = remembered(self.speech, request, [decisions[i].prompt for i in of.tolist()], record["token.id"], choice)
+        return answer(request, request.legal.at(choice), version=self.version, record=record, streams=streams, memory=memory)
 
     def _decisions(self, request: Request) -> tuple[list[Prompted], NDArray[np.int64]]:
         """Distinct decisions of a request, and for every row which one it is."""
-        views, game = request.views, request.views.game
-        codes = views.keys() * game.info.seats + request.seat
-        _, first, of = np.unique(codes, return_index=True, return_inverse=True)
-        distinct = views.take(first)
-        moves, texts = distinct.action_texts(), distinct.texts()
-        seats = request.seat[first].tolist()
-        return [self.chat.decision(game, s, t, tuple(m)) for s, t, m in zip(seats, texts, moves, strict=True)], of
+        return decisions_of(self.chat, self.speech, request)
 
     def _scored(self, decisions: Sequence[Prompted]) -> list[tuple[Prompted, list[NDArray[np.float64]]]]:
         """Log-probabilities over the support of every branching node of every decision, computed once a weight version."""
@@ -80,10 +81,46 @@ class LanguageAgent(Immediate):
                 self._known[id(decision)] = (decision, nodes)
         return [self._known[id(decision)] for decision in decisions]
 
-    def save(self, folder: Path) -> None:
-        """An ordinary Hugging Face folder that transformers loads, marked with the loader for ours."""
-        write(folder, self.model, self.tokenizer)
-        (folder / "agent.json").write_text(json.dumps({"loader": "language"}))
+    def save(self, folder: Path, model: Any = None) -> None:
+        """An ordinary Hugging Face folder, marked with the loader for ours; of ``model``, if that is another form of this one."""
+        save_speaker(folder, self.model if model is None else model, self.tokenizer, self.speech)
+
+
+def decisions_of(chat: Chat, speech: Speech, request: Request) -> tuple[list[Prompted], NDArray[np.int64]]:
+    """Distinct decisions of a request as ``chat`` renders them, and for every row which one it is."""
+    views, game = request.views, request.views.game
+    codes = views.keys() * game.info.seats + request.seat
+    if speech.prompt == "state":
+        _, first, of = np.unique(codes, return_index=True, return_inverse=True)
+    else:
+        number: dict[Any, int] = {}
+        past = [memory.tobytes() if isinstance(memory, np.ndarray) else memory for memory in request.memory]
+        of = np.asarray([number.setdefault(told, len(number)) for told in zip(codes.tolist(), past, strict=True)])
+        first = np.unique(of, return_index=True)[1]
+    distinct = views.take(first)
+    rows = zip(request.seat[first].tolist(), distinct.texts(), distinct.action_texts(), first.tolist(), strict=True)
+    return [_decision(chat, speech, game, seat, text, tuple(moves), request.memory[i]) for seat, text, moves, i in rows], of
+
+
+def _decision(chat: Chat, speech: Speech, game: Any, seat: int, text: str, moves: tuple[str, ...], memory: Any) -> Prompted:
+    if memory is None or speech.prompt == "state":
+        return chat.decision(game, seat, text, moves)
+    if speech.prompt == "history":
+        return chat.decision(game, seat, text, moves, memory)
+    return Prompted(np.concatenate([memory, chat.more(text, moves)]), chat.trie(moves))
+
+
+def remembered(
+    speech: Speech, request: Request, prompts: Sequence[NDArray[np.int32]], replies: Ragged, choice: NDArray[np.int64]
+) -> list[Any]:
+    """What each row's seat carries to its next turn. ``choice`` is the place of the move among the legal ones, -1 for none."""
+    if speech.prompt == "state":
+        return [None] * len(request)
+    if speech.prompt == "chat":
+        return [np.concatenate([prompt, replies[i].astype(np.int32)]) for i, prompt in enumerate(prompts)]
+    read = request.views.texts()
+    played = [moves[place] if place >= 0 else "nothing" for moves, place in zip(request.views.action_texts(), choice.tolist(), strict=True)]
+    return [(*(memory or ()), turn) for memory, turn in zip(request.memory, zip(read, played, strict=True), strict=True)]
 
 
 @torch.no_grad()
@@ -131,6 +168,22 @@ def _replies(scored: Sequence[tuple[Prompted, list[NDArray[np.float64]]]], chose
     }
 
 
-def load(folder: Path) -> LanguageAgent:
-    """A player from a Hugging Face folder."""
-    return LanguageAgent(*read(folder))
+def save_speaker(folder: Path, model: Any, tokenizer: Any, speech: Speech) -> None:
+    """A folder that ``load`` and transformers itself read."""
+    write(folder, model, tokenizer)
+    spoken = {setting.name: getattr(speech, setting.name) for setting in fields(Speech)}
+    (folder / "agent.json").write_text(json.dumps({"loader": "language", "speech": spoken}))
+
+
+def load(folder: Path) -> Any:
+    """A player from a Hugging Face folder; one that we saved speaks as it did, any other chooses."""
+    marked = folder / "agent.json"
+    speech = Speech(**json.loads(marked.read_text()).get("speech", {})) if marked.exists() else Speech()
+    return agent_of(*read(folder), speech)
+
+
+def agent_of(model: Any, tokenizer: Any, speech: Speech) -> Any:
+    """The player that speaks so."""
+    from marl_llm.agents.free import FreeAgent
+
+    return FreeAgent(model, tokenizer, speech) if speech.reply == "free" else LanguageAgent(model, tokenizer, speech)

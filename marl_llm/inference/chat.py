@@ -1,16 +1,22 @@
-"""From a view to prompt tokens, through the model's own chat template, once per distinct view."""
+"""From a view to prompt tokens, through the model's own chat template."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marl_llm.game import Game, Seat
+from marl_llm.inference.reply import CLOSE, OPEN
 from marl_llm.inference.trie import Trie
+
+Past = tuple[tuple[str, str], ...]
+"""A seat's earlier turns of a match: what it read and what it played."""
+MARK = "REPLY"
+"""Stands for a reply where the template's words around it are looked for."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +28,17 @@ class Decision:
 
 
 class Chat:
-    """Renders decisions in ``state`` mode: the rules as system message, the current view and legal moves as user message."""
+    """Renders decisions: the rules as system message, the current view (after the seat's own ``past``, if given) as user message.
 
-    def __init__(self, tokenizer: Any, cache: int = 200_000) -> None:
-        self.tokenizer = tokenizer
+    Where the model answers ``free``ly it is told the legal moves and the form of an answer. A template that knows no system
+    message gets the rules at the head of the user's.
+    """
+
+    def __init__(self, tokenizer: Any, *, free: bool = False, cache: int = 200_000) -> None:
+        self.tokenizer, self.free = tokenizer, free
         self.decision = lru_cache(cache)(self._decision)
         self.reply = lru_cache(cache)(self._reply)
+        self.more = lru_cache(cache)(self._more)
         self.rules = lru_cache(1024)(lambda game, seat: game.rules(seat))
 
     @property
@@ -35,17 +46,66 @@ class Chat:
         """The token that ends a reply."""
         return int(self.tokenizer.eos_token_id)
 
-    def messages(self, game: Game, seat: Seat, text: str, moves: tuple[str, ...]) -> list[dict[str, str]]:
-        """The conversation that asks for one move."""
-        return [
-            {"role": "system", "content": self.rules(game, seat)},
-            {"role": "user", "content": text},
-        ]
+    @cached_property
+    def ends(self) -> tuple[int, ...]:
+        """The token that ends a reply, and the one that the template writes after it, where that is another."""
+        after = self._after(self._text([{"role": "user", "content": "A"}, {"role": "assistant", "content": MARK}], ask=False)).lstrip()
+        first = self.tokenizer.encode(after, add_special_tokens=False)[:1] if after else []
+        special = [token for token in first if token in self.tokenizer.all_special_ids or token in self.tokenizer.added_tokens_decoder]
+        return tuple(dict.fromkeys([self.end, *special]))
 
-    def _decision(self, game: Game, seat: Seat, text: str, moves: tuple[str, ...]) -> Decision:
-        chat = self.messages(game, seat, text, moves)
-        ids = self.tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, return_dict=False)
-        return Decision(np.asarray(ids, np.int32), Trie.of([self.reply(move) for move in moves], self.end))
+    @cached_property
+    def system(self) -> bool:
+        """Whether the template has a system message and shows it."""
+        try:
+            return MARK in self._text([{"role": "system", "content": MARK}, {"role": "user", "content": "A"}])
+        except Exception:  # templates refuse a system message by an error of their own
+            return False
+
+    def messages(self, game: Game, seat: Seat, text: str, moves: tuple[str, ...], past: Past = ()) -> list[dict[str, str]]:
+        """The conversation that asks for one move."""
+        asks = [self.question(read, ()) + f"\nYou played {played}." for read, played in past]
+        rules = self.rules(game, seat)
+        asked = "\n\n".join([*asks, self.question(text, moves)])
+        if not self.system:
+            return [{"role": "user", "content": f"{rules}\n\n{asked}"}]
+        return [{"role": "system", "content": rules}, {"role": "user", "content": asked}]
+
+    def question(self, text: str, moves: tuple[str, ...]) -> str:
+        """What the seat reads at one turn."""
+        if not self.free or not moves:
+            return text
+        return f"{text}\nAnswer with one of: {', '.join(f'{OPEN}{move}{CLOSE}' for move in moves)}"
+
+    def _decision(self, game: Game, seat: Seat, text: str, moves: tuple[str, ...], past: Past = ()) -> Decision:
+        ids = self._ids(self._text(self.messages(game, seat, text, moves, past)))
+        return Decision(ids, self.trie(moves))
+
+    def trie(self, moves: tuple[str, ...]) -> Trie:
+        """The legal replies."""
+        return Trie.of([self.reply(move) for move in moves], self.end)
+
+    def _more(self, text: str, moves: tuple[str, ...]) -> NDArray[np.int32]:
+        """Tokens that go on a conversation after a reply and the token that ended it: the template's own words, and the next
+        question. What was said before is neither rendered nor tokenised again."""
+        talk = [
+            {"role": "user", "content": "A"},
+            {"role": "assistant", "content": MARK},
+            {"role": "user", "content": self.question(text, moves)},
+        ]
+        after = self._after(self._text(talk)).lstrip()
+        ended = next((word for word in self.tokenizer.batch_decode([[end] for end in self.ends]) if word and after.startswith(word)), "")
+        return self._ids(after[len(ended) :])
+
+    def _text(self, messages: list[dict[str, str]], *, ask: bool = True) -> str:
+        return str(self.tokenizer.apply_chat_template(messages, add_generation_prompt=ask, tokenize=False))
+
+    @staticmethod
+    def _after(text: str) -> str:
+        return text[text.rfind(MARK) + len(MARK) :]
+
+    def _ids(self, text: str) -> NDArray[np.int32]:
+        return np.asarray(self.tokenizer.encode(text, add_special_tokens=False), np.int32)
 
     def _reply(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))

@@ -13,20 +13,20 @@ from transformers.utils import logging
 
 def read(folder: Path) -> tuple[Any, Any]:
     """Model and tokenizer."""
-    with _quiet():
+    with quiet():
         model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, trust_remote_code=False)
         return model, AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
 def write(folder: Path, model: Any, tokenizer: Any) -> None:
     """What ``read`` and transformers itself read."""
-    with _quiet():
+    with quiet():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' bars, which would break our own."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()

@@ -45,13 +45,17 @@ def hidden_at(
     if prefix:
         head = torch.from_numpy(np.ascontiguousarray(rows[0][:prefix], np.int64))[None].to(model.device)
         cache = DynamicCache(config=model.config)
-        # transformers renamed the argument in 5.2x; both names are in the range that this project installs with
-        cached = {"cache" if "cache" in inspect.signature(decoder.forward).parameters else "past_key_values": cache}
+        cached = {cache_argument(decoder): cache}
         decoder(input_ids=head, use_cache=True, **cached)
         cache.batch_repeat_interleave(len(rows))
     hidden = decoder(input_ids=tokens, position_ids=positions, use_cache=bool(prefix), **cached).last_hidden_state
     wanted = torch.from_numpy(row * hidden.shape[1] + position - prefix).to(hidden.device)
     return hidden.reshape(-1, hidden.shape[-1])[wanted]
+
+
+def cache_argument(decoder: Any) -> str:
+    """What ``decoder`` calls its cache: transformers renamed it in 5.2x, and both names are in the range this project installs with."""
+    return "cache" if "cache" in inspect.signature(decoder.forward).parameters else "past_key_values"
 
 
 def logits_at(

@@ -127,8 +127,7 @@ def collect(game: Game, matches: int, seed: int) -> list[tuple[Game, int, str, t
 
 def make(decisions: Sequence[tuple[Game, int, str, tuple[str, ...]]], seed: int, shape: Tiny, report: Callable[[str], None]) -> Any:
     """Tokenizer and model for ``decisions``, warm-started; with the facts of the warm start."""
-    speaker = Chat(None)
-    tokenizer = make_tokenizer([" ".join(m["content"] for m in speaker.messages(*decision)) for decision in decisions], shape.vocabulary)
+    tokenizer = make_tokenizer([f"{game.rules(seat)} {text}" for game, seat, text, _ in decisions], shape.vocabulary)
     chat = Chat(tokenizer)
     rendered = [chat.decision(*decision) for decision in decisions]
     model = make_model(tokenizer, shape, seed)

@@ -8,7 +8,6 @@ import torch
 
 from marl_llm import registry
 from marl_llm.agents.language import LanguageAgent
-from marl_llm.inference.chat import Chat
 from marl_llm.inference.tiny import Tiny, collect, make_model, make_tokenizer
 
 SHAPE = Tiny(hidden=32, layers=2, heads=2)
@@ -21,8 +20,7 @@ def decisions_of(spec: str):
 
 @cache
 def tokenizer_of(spec: str):
-    texts = [" ".join(part["content"] for part in Chat(None).messages(*decision)) for decision in decisions_of(spec)]
-    return make_tokenizer(texts, 400)
+    return make_tokenizer([f"{game.rules(seat)} {text}" for game, seat, text, _ in decisions_of(spec)], 400)
 
 
 def random_agent(spec: str = "kuhn_poker", seed: int = 0, *, double: bool = False) -> LanguageAgent:
