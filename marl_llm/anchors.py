@@ -22,7 +22,7 @@ from marl_llm.records import VOID, Batch
 from marl_llm.seeding import fold
 from marl_llm.tree import TooLarge, tree_of
 
-NAME = "trained"
+AGENT, ANCHOR = "agent", "anchor"
 IN_FLIGHT = 256
 RESULTS = ("win", "draw", "loss")
 
@@ -73,45 +73,32 @@ def anchors_of(game: Game) -> list[str]:
     return ["random"]
 
 
-def match_up(
-    game: Game,
-    agent: Agent,
-    anchor: str,
-    deals: int,
-    seed: int,
-    *,
-    policy: NDArray[np.float64] | None = None,
-    advance: Callable[[int], None] = lambda matches: None,
-) -> MatchUp:
-    """``agent`` in every seat in turn, ``anchor`` in all others.
-
-    Exact where ``policy``, the agent's as ``policy_in`` tells it, is given and the anchor states its own; else every one of
-    ``deals`` is played with the agent in every seat. ``advance`` is told of finished matches.
-    """
-    pool = AgentPool({NAME: agent})
-    against = None if policy is None else policy_in(game, pool.resolve(anchor))
-    if policy is None or against is None:
-        return _played(game, pool, anchor, deals, seed, advance)
-    return _computed(game, policy, against)
-
-
-def _computed(game: Game, policy: NDArray[np.float64], against: NDArray[np.float64]) -> MatchUp:
-    tree, seats = tree_of(game), []
+def computed(game: Game, policy: NDArray[np.float64], anchor: Agent) -> MatchUp | None:
+    """The match-up by a walk over the game's tree, where the anchor states its policy too; ``policy`` is the agent's, as
+    ``policy_in`` tells it."""
+    against = policy_in(game, anchor)
+    if against is None:
+        return None
+    tree, scores = tree_of(game), []
     for seat in range(game.info.seats):
         both = join(tree, [policy if other == seat else against for other in range(game.info.seats)])
         chances = results(tree, both)[seat] if game.info.utility == "zero_sum" else []
-        seats.append(SeatScore(_known(expected_returns(tree, both)[seat]), tuple(_known(p) for p in chances)))
-    return MatchUp(_known(float(np.mean([score.gain.mean for score in seats]))), seats, exact=True)
+        scores.append(SeatScore(_known(expected_returns(tree, both)[seat]), tuple(_known(p) for p in chances)))
+    return MatchUp(_known(np.mean([score.gain.mean for score in scores])), scores, exact=True)
 
 
-def _known(value: float) -> Interval:
+def _known(value: float | np.floating[Any]) -> Interval:
     return Interval(float(value), float(value), float(value), 0)
 
 
-def _played(game: Game, pool: AgentPool, anchor: str, deals: int, seed: int, advance: Callable[[int], None]) -> MatchUp:
-    seats = range(game.info.seats)
+def played(
+    game: Game, agent: Agent, anchor: Agent, deals: int, seed: int, *, advance: Callable[[int], None] = lambda matches: None
+) -> MatchUp:
+    """The match-up on paired deals: each of ``deals`` is played with the agent in every seat. ``advance`` is told of finished
+    matches."""
+    seats, pool = range(game.info.seats), AgentPool({AGENT: agent, ANCHOR: anchor})
     matches = (
-        Match(game=game.spec, seed=deal_seed(fold(seed, 1), k), players=tuple(NAME if s == seat else anchor for s in seats))
+        Match(game=game.spec, seed=deal_seed(fold(seed, 1), k), players=tuple(AGENT if s == seat else ANCHOR for s in seats))
         for k in range(deals)
         for seat in seats
     )
@@ -121,7 +108,7 @@ def _played(game: Game, pool: AgentPool, anchor: str, deals: int, seed: int, adv
         advance(len(batch))
     batch = Batch.concat(batches)
     whole = batch["match.end"][batch.up("seat", "match")] != VOID
-    mine = np.flatnonzero(whole & (np.asarray(batch.tables["player"])[batch["seat.player"]] == NAME))
+    mine = np.flatnonzero(whole & (np.asarray(batch.tables["player"])[batch["seat.player"]] == AGENT))
     gain, place, deal = batch["seat.return"][mine], batch["seat.seat"][mine], batch["match.seed"][batch.up("seat", "match")][mine]
     scores = [_score(gain[place == seat], zero_sum=game.info.utility == "zero_sum") for seat in seats]
     return MatchUp(intervals.mean(gain, deal), scores, exact=False)

@@ -15,7 +15,7 @@ from typing import Any
 from marl_llm import checkpoint, config, registry
 from marl_llm.agent import Agent
 from marl_llm.agents.saved import of_checkpoint
-from marl_llm.anchors import anchors_of, match_up, policy_in
+from marl_llm.anchors import anchors_of, computed, played, policy_in
 from marl_llm.errors import UserError
 from marl_llm.exact import AveragedPolicy, NotExact, best_responses, expected_returns, exploitability, policy_of
 from marl_llm.figures import show
@@ -98,7 +98,7 @@ class Evaluation:
 
 def evaluate(agent: Agent, game: Game, anchors: Sequence[str], settings: Evaluation, average: Path | None = None) -> dict[str, Any]:
     """All figures of ``agent`` on one game; ``average`` is a checkpoint's folder with the averaged policy."""
-    names = anchors or anchors_of(game)
+    opponents = {name: registry.agent(name) for name in anchors or anchors_of(game)}
     figures: dict[str, Any] = {"exploitability": None, "exploitability_average": None}
     truth = truth_of(game, agent)
     if truth:
@@ -110,16 +110,18 @@ def evaluate(agent: Agent, game: Game, anchors: Sequence[str], settings: Evaluat
             measured.pop("exploitability_average", None)
         figures |= measured
     elif settings.response_deals and isinstance(game.info.action, Discrete):
-        bases = [registry.agent(name) for name in names if name != "random"]
+        bases = [opponent for name, opponent in opponents.items() if name != "random"]
         with progress(settings.response_deals, f"{game.info.name}: sampled best response") as bar:
             found = sampled_response(game, agent, settings.response_deals, settings.seed, bases=bases, advance=bar.advance)
         gains = [gain.json() for gain in found.gains]
         figures["exploitability_estimate"] = {**found.exploitability.json(), "seats": gains}
     policy, figures["anchors"] = policy_in(game, agent), {}
-    for anchor in names:
-        with progress(settings.deals * game.info.seats, f"{game.info.name}: against {anchor}") as bar:
-            met = match_up(game, agent, anchor, settings.deals, settings.seed, policy=policy, advance=bar.advance)
-        figures["anchors"][anchor] = met.json()
+    for name, opponent in opponents.items():
+        met = None if policy is None else computed(game, policy, opponent)
+        if met is None:
+            with progress(settings.deals * game.info.seats, f"{game.info.name}: against {name}") as bar:
+                met = played(game, agent, opponent, settings.deals, settings.seed, advance=bar.advance)
+        figures["anchors"][name] = met.json()
     return figures
 
 
@@ -156,5 +158,9 @@ def _listed(text: str) -> list[str]:
 
 def say_truth(bar: Progress, step: int, figures: Mapping[str, float], note: str = "") -> None:
     """Report exact figures of a step above a progress bar."""
-    told = [f"{name.replace('y_', 'y of the ')} {value:.4f}" for name, value in figures.items() if "best_response" not in name]
+    told = [f"{_words(name)} {value:.4f}" for name, value in figures.items() if "best_response" not in name]
     bar.say(f"step {step}{note}: {', '.join(told)}")
+
+
+def _words(name: str) -> str:
+    return name.replace("exploitability_average", "exploitability of the average")

@@ -42,8 +42,8 @@ def _truth(figures: Figures) -> Iterator[tuple[str, str, str]]:
     for seat, value in enumerate(figures.get("best_response", ())):
         yield f"best response in seat {seat}", f"{value:+.4f}", "exact"
     if (distance := figures.get("private_tv")) is not None:
-        blind = f"COLLAPSE: blind play (under {COLLAPSED})"
-        yield "private_tv", f"{distance:.4f}", blind if distance < COLLAPSED else "exact"
+        collapse = f"COLLAPSE, under {COLLAPSED}"
+        yield "private_tv", f"{distance:.4f}", collapse if distance < COLLAPSED else "exact"
     if (found := figures.get("exploitability_estimate")) is not None:
         yield "exploitability at least", number(found), f"estimate: sampled response, {found['games']} deals"
         for seat, gain in enumerate(found["seats"]):
