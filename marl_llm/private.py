@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marl_llm.exact import reach
+from marl_llm.ragged import segment_sum, spans
 from marl_llm.tree import Tree
 
 COLLAPSED = 0.05
@@ -21,9 +22,9 @@ COLLAPSED = 0.05
 
 
 def twins(tree: Tree) -> NDArray[np.int64]:
-    """All pairs of information sets that differ only in their seat's private chance, [pairs, 2]; none where nothing is private.
+    """All pairs of information sets with the same legal actions that differ only in their seat's private chance, [pairs, 2].
 
-    Only under perfect recall: none are found where views forget.
+    None where nothing is private, and none where views forget (no perfect recall).
     """
     found: set[tuple[int, int]] = set()
     if not tree.perfect_recall or tree.merged:
@@ -34,10 +35,11 @@ def twins(tree: Tree) -> NDArray[np.int64]:
     coming: list[set[int]] = [set() for _ in seat]
     names: dict[tuple[int, int], int] = {}
     groups: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-    for above, child, slot in zip(tree.edge_node.tolist(), tree.children.data.tolist(), _slots(tree), strict=True):
+    action = tree.legal.data[tree.edge_choice].tolist()  # read at decisions only
+    for above, child, move in zip(tree.edge_node.tolist(), tree.children.data.tolist(), action, strict=True):
         up[child], moves[child], last[child] = above, moves[above], last[above]
         if (s := seat[above]) >= 0:
-            moves[child] = names.setdefault((moves[above], slot), 1 + len(names))
+            moves[child] = names.setdefault((moves[above], move), 1 + len(names))
             last[child] = (*last[above][:s], infoset[above], *last[above][s + 1 :])
     for node, s in enumerate(seat):
         if s >= 0:
@@ -53,12 +55,8 @@ def twins(tree: Tree) -> NDArray[np.int64]:
                 both, either = coming[one] & coming[two], coming[one] | coming[two]
                 if {owner[i] for i in both} == {owner[i] for i in either}:
                     found |= {pair, pair[::-1]}
-    return np.asarray(sorted(pair for pair in found if pair[0] < pair[1]), np.int64).reshape(-1, 2)
-
-
-def _slots(tree: Tree) -> list[int]:
-    """For every edge its place among those of its node."""
-    return (np.arange(len(tree.edge_node)) - tree.children.starts[tree.edge_node]).tolist()
+    alike = (pair for pair in found if pair[0] < pair[1] and np.array_equal(tree.legal[pair[0]], tree.legal[pair[1]]))
+    return np.asarray(sorted(alike), np.int64).reshape(-1, 2)
 
 
 def private_tv(tree: Tree, policy: NDArray[np.float64], pairs: NDArray[np.int64]) -> float | None:
@@ -71,7 +69,6 @@ def private_tv(tree: Tree, policy: NDArray[np.float64], pairs: NDArray[np.int64]
     weight = visits[pairs].sum(1)
     if not weight.sum():
         return None
-    table = np.zeros(tree.slot.shape)
-    table[tree.legal.row_of(), tree.legal.data] = policy
-    distance = abs(table[pairs[:, 0]] - table[pairs[:, 1]]).sum(1) / 2
+    (one, starts), (two, _) = spans(tree.legal.starts, pairs[:, 0]), spans(tree.legal.starts, pairs[:, 1])
+    distance = segment_sum(abs(policy[one] - policy[two]), starts) / 2
     return float(np.average(distance, weights=weight))

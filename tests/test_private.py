@@ -51,6 +51,11 @@ def test_public_chance_and_hidden_moves_make_no_twins(spec):
     assert distance(spec, lambda tree: tree.uniform_policy()) is None
 
 
+def test_what_the_rules_alone_tell_apart_is_no_difference_in_play():
+    """In a sealed-bid auction each value has its own legal bids: none of its information sets are compared."""
+    assert not len(twins(tree_of(registry.game("openspiel:first_sealed_auction(max_value=3)"))))
+
+
 @pytest.mark.parametrize("spec", CARD)
 def test_blind_play_is_at_no_distance_and_equilibrium_is(spec):
     assert distance(spec, lambda tree: tree.uniform_policy()) == 0
