@@ -81,12 +81,13 @@ class LanguagePolicy:
 
     def _log_probs(self, hidden: Tensor, contexts: NDArray[np.int64]) -> Tensor:
         logits = self.agent.model.get_output_embeddings()(hidden)
-        logp = support_log_probs(logits, self._support[contexts])
-        whole = self._whole[contexts]
+        support, whole = self._support[contexts], self._whole[contexts]
         if not whole.any():
-            return logp
-        logp = logp.clone()
-        logp[torch.from_numpy(whole), 0] = token_log_probs(logits[torch.from_numpy(whole)], self._support[contexts[whole], 0])
+            return support_log_probs(logits, support)
+        logp = torch.full(support.shape, -torch.inf, device=logits.device)
+        free, known = (torch.from_numpy(np.flatnonzero(rows)) for rows in (whole, ~whole))
+        logp[free, 0] = token_log_probs(logits[free], support[whole, 0])
+        logp[known] = support_log_probs(logits[known], support[~whole])
         return logp
 
     @torch.no_grad()

@@ -73,7 +73,7 @@ def support_log_probs(logits: Tensor, support: NDArray[Any]) -> Tensor:
 
 
 def token_log_probs(logits: Tensor, token: NDArray[Any]) -> Tensor:
-    """Log-probability of each row's ``token`` under the whole vocabulary, shape [rows]."""
-    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    chosen = wide.gather(1, torch.from_numpy(token.astype(np.int64)).to(logits.device)[:, None])[:, 0]
-    return chosen - wide.logsumexp(1)
+    """Log-probability of each row's ``token`` under the whole vocabulary, shape [rows], float32 at least."""
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    chosen = torch.from_numpy(token.astype(np.int64)).to(logits.device)
+    return -torch.nn.functional.cross_entropy(logits.to(wide), chosen, reduction="none")
