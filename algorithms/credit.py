@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.parts import Credit, Credited, Memory
+from marl_llm.ragged import segment_sum
 from marl_llm.records import Batch
 
 Floats = NDArray[np.float64]
@@ -75,15 +76,13 @@ class Grouped(Credit):
     """What a match alone in its group gets: nothing, or its outcome."""
 
     def assign(self, batch: Batch, memory: Memory) -> Credited:
-        total = outcome(batch, "turn.game") + outcome(batch, "turn.format")
-        match, learn = batch.up("seat", "match"), batch["seat.learn"].astype(bool)
+        total, counted = outcome(batch, "turn.game") + outcome(batch, "turn.format"), learning(batch)
         _, deal = np.unique(np.stack([batch["match.seed"], batch["match.game"].astype(np.uint64)]), axis=1, return_inverse=True)
-        group = deal.reshape(-1)[match] * SEATS + batch["seat.seat"]
-        count = cell_sum(group, np.ones(len(group)), learn)
-        mean = cell_mean(group, total, learn)
-        spread = np.sqrt(cell_sum(group, np.square(total - mean), learn) / np.maximum(count - self.ddof, 1))
-        advantage = (total - mean) / (spread + self.eps if self.deviation else 1.0)
-        advantage = np.where(count > 1, advantage, total if self.singleton == "raw" else 0.0)
+        group = deal.reshape(-1)[batch.up("seat", "match")] * SEATS + batch["seat.seat"]
+        centred = total - cell_mean(group, total, counted)
+        advantage = standardised(group, total, counted, self.ddof, self.eps) if self.deviation else centred
+        alone = cell_sum(group, np.ones(len(group)), counted) < 2
+        advantage = np.where(alone, total if self.singleton == "raw" else 0.0, advantage)
         return Credited(np.where(batch["turn.learn"], advantage[batch.up("turn", "seat")], 0.0))
 
 
@@ -99,12 +98,17 @@ class RunningBaseline(Credit):
     """Subtract the mean after it has taken in the outcome itself, else before."""
     steps: bool = False
     """Add each turn's ``turn.format`` to it, and standardise the sum over the turns of a game."""
+    ddof: int = 0
+    eps: float = 1e-8
+    """Of that standard deviation."""
 
     def assign(self, batch: Batch, memory: Memory) -> Credited:
         total, seat = outcome(batch, "turn.game"), batch["seat.seat"]
         game = batch["match.game"][batch.up("seat", "match")]
         advantage = np.zeros(len(total))
-        for row in np.flatnonzero(batch["seat.learn"]).tolist():  # one after the other, as they were planned
+        # One after the other, by match id: the order in which matches finish would give the longest the last word on the mean.
+        rows = np.flatnonzero(learning(batch))
+        for row in rows[np.argsort(batch["match.id"][batch.up("seat", "match")[rows]], kind="stable")].tolist():
             name = f"{batch.tables['game'][game[row]]}/{seat[row]}"
             before = memory.get(name, 0.0)
             memory[name] = (1 - self.rate) * before + self.rate * float(total[row])
@@ -113,7 +117,9 @@ class RunningBaseline(Credit):
         left = batch.starts["turn"][1:][own] - 1 - np.arange(len(own))
         each = self.discount**left * advantage[own] + (batch["turn.format"] if self.steps else 0.0)
         counted = batch["turn.learn"].astype(bool)
-        return Credited(np.where(counted, standardised(cells(batch, "game"), each, counted) if self.steps else each, 0.0))
+        if self.steps:
+            each = standardised(cells(batch, "game"), each, counted, self.ddof, self.eps)
+        return Credited(np.where(counted, each, 0.0))
 
 
 SEATS = 1 << 12
@@ -148,6 +154,11 @@ def outcome(batch: Batch, channel: str) -> Floats:
     return total[batch.starts["turn"][1:]] - total[batch.starts["turn"][:-1]]
 
 
+def learning(batch: Batch) -> NDArray[np.bool_]:
+    """Whether a seat has a turn to learn from in its match; shape [seats]."""
+    return segment_sum(batch["turn.learn"].astype(bool), batch.starts["turn"]) > 0
+
+
 def leave_one_out(cell: NDArray[np.int64], values: Floats, counted: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """For every row the number and the mean of the *other* counted rows of its cell (mean 0 where there is none)."""
     weight = counted.astype(np.float64)
@@ -167,8 +178,9 @@ def cell_mean(cell: NDArray[np.int64], values: Floats, counted: NDArray[np.bool_
     return cell_sum(cell, values, counted) / np.maximum(cell_sum(cell, np.ones(len(cell)), counted), 1)
 
 
-def standardised(cell: NDArray[np.int64], values: Floats, counted: NDArray[np.bool_]) -> Floats:
-    """(value - mean) / deviation in each cell (ddof 0); 0 where all values of a cell are equal."""
+def standardised(cell: NDArray[np.int64], values: Floats, counted: NDArray[np.bool_], ddof: int, eps: float) -> Floats:
+    """For every row (value - mean) / (deviation + eps) over the counted rows of its cell; 0 where these are equal, or ``ddof`` or fewer."""
     away = values - cell_mean(cell, values, counted)
-    spread = np.sqrt(cell_mean(cell, np.square(away), counted))
-    return np.divide(away, spread, out=np.zeros(len(away)), where=spread > 1e-12)
+    left = cell_sum(cell, np.ones(len(cell)), counted) - ddof
+    spread = np.sqrt(cell_sum(cell, np.square(away), counted) / np.maximum(left, 1))
+    return np.divide(away, spread + eps, out=np.zeros(len(away)), where=(spread > 1e-12) & (left > 0))

@@ -3,9 +3,10 @@
 A match's outcome minus a running mean of the game and seat (decay 0.95), the same for all its turns; clipped surrogate,
 two passes over the batch, no KL; the sum over a turn's tokens divided by a constant, averaged over turns.
 
-Different here: one running mean for the run instead of one an actor process, kept when a run is resumed; the mean is kept
-for every game; an invalid answer follows the match's rules for faults instead of paying -1.5 and 0.5; the learning rate
-is one for small models.
+Different here: one running mean for the run instead of one an actor process, kept when a run is resumed, that takes in the matches
+of an iteration in an order of their own, not as they ended; the mean is kept for every game; a turn of advantage 0 counts in the
+average; an invalid answer follows the match's rules for faults instead of paying -1.5 and 0.5; the learning rate is one for
+small models.
 """
 
 from algorithms.credit import RunningBaseline

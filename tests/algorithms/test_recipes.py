@@ -63,6 +63,31 @@ def test_marshal_as_released_step_by_step():
     assert advantage(ReleasedPipeline(), batch_of([[row] for row in rows])) == pytest.approx(expected)
 
 
+def test_marshal_as_released_counts_every_distinct_value_once():
+    """Outcomes 1, -1, 1, 1 of a seat, centred: .5 and -1.5; the mean of these and the 0 of padding is -1/3, so 5/6 and -7/6 are left."""
+    released = advantage(ReleasedPipeline(), zero_sum(OUTCOMES)).reshape(4, 2).T
+    assert released / released[0, 0] == pytest.approx(np.asarray([[5, -7, 5, 5], [-5, 7, -5, -5]]) / 5)
+
+
+def test_marshal_as_released_over_tokens():
+    """Three trajectories, two of them alike; a token that the rules force counts nowhere; the reward of a turn of such alone, forced
+    and last, is borne by the turn before."""
+    batch = with_tokens(batch_of([[[0.0, 1.0]], [[0.0, 1.0]], [[-1.0, 0.0, 2.0]]]), [2, 2, 2, 2, 2, 2, 1], np.zeros(13))
+    learned = np.ones(13, bool)
+    learned[[1, 12]] = False
+    batch = batch.with_columns(**{"token.learn": learned})
+    turns = np.asarray([0, 1, 0, 1, -1, 0, 2], float)
+    turns -= turns.mean()
+    rows = [[turns[0], 0, turns[1]], [0, turns[2], 0, turns[3]], [0, turns[4], 0, turns[5] + turns[6]]]
+    flat = np.concatenate(rows)
+    white = [[(x - flat.mean()) / np.sqrt(flat.var(ddof=1) + 1e-8) for x in row] for row in rows]
+    returns = np.concatenate([np.cumsum(row[::-1])[::-1] for row in white])
+    shifted = returns - np.mean(sorted({0.0, *returns.tolist()}))
+    expected = np.zeros(13)
+    expected[learned] = (shifted - shifted.mean()) / np.sqrt(shifted.var(ddof=1) + 1e-8)
+    assert advantage(ReleasedPipeline(), batch) == pytest.approx(expected)
+
+
 def test_centring_before_the_sum_leaves_a_baseline_that_grows_with_turns_left():
     """Released: sum of (r - m) = G - (K - k + 1) m. So a match of three unpaid turns has no flat advantage, as published it has."""
     batch = batch_of([[[0, 0, 0]], [[3.0]]])
@@ -80,6 +105,23 @@ def test_spiral_s_running_mean():
     assert advantage(RunningBaseline(rate=0.05, discount=0.5), batch_of([[[0.0, 0.0, 1.0]]]), {}) == pytest.approx([0.25, 0.5, 1])
 
 
+def test_running_means_do_not_depend_on_the_order_in_which_matches_finish():
+    batch = batch_of([[[float(r)], [-float(r)]] for r in range(7)])
+    batch = batch.with_columns(**{"match.id": np.asarray([5, 1, 6, 0, 3, 2, 4], np.uint64)})
+    order, a, b = np.random.default_rng(0).permutation(7), {}, {}
+    first, second = (advantage(RunningBaseline(), x, memory).reshape(7, 2) for x, memory in ((batch, a), (batch.take(order), b)))
+    assert a == b
+    assert first[order].tolist() == second.tolist()
+
+
+@pytest.mark.parametrize("credit", [RunningBaseline(), Grouped()])
+def test_a_seat_that_never_moved_has_no_outcome(credit):
+    played, memory = batch_of([[[1.0], [2.0]], [[3.0], []], [[5.0], [4.0]]]), {}
+    a = advantage(credit, on_one_deal(played), memory)
+    alone = batch_of([[[2.0]], [[4.0]]])
+    assert a[[1, 4]] == pytest.approx(advantage(credit, on_one_deal(alone)))
+
+
 def test_unstable_baselines_subtract_what_has_taken_in_the_outcome():
     """tau 0.001: the first outcome 1 leaves 0.999; then turns are standardised with their rewards for form."""
     plain = RunningBaseline(rate=0.001, updated_first=True)
@@ -92,7 +134,7 @@ def test_unstable_baselines_subtract_what_has_taken_in_the_outcome():
 
 
 def test_grpo_standardises_one_seat_on_one_deal():
-    """[1,0,0] of one turn: ddof 1 gives 1.1547, -.57735; ddof 0 gives 1.41421, -.70711; every turn of a match gets it."""
+    """[1,0,0]: ddof 1 gives 1.1547, -.57735; ddof 0 gives 1.41421, -.70711; every turn of a match gets it."""
     batch = on_one_deal(batch_of([[[1.0]], [[0.0, 0.0]], [[0.0]]]))
     assert advantage(Grouped(eps=0.0), batch) == pytest.approx([1.1547, -0.57735, -0.57735, -0.57735], abs=1e-4)
     assert advantage(Grouped(eps=0.0, ddof=0), batch)[0] == pytest.approx(2**0.5, abs=1e-5)
@@ -102,10 +144,32 @@ def test_grpo_standardises_one_seat_on_one_deal():
     assert advantage(Grouped(), on_one_deal(alone)).tolist() == [0, 0], "a group of equal outcomes"
 
 
+@pytest.mark.parametrize(
+    ("credit", "expected"),
+    [
+        (Grouped(), [1.5, -0.5]),
+        (Grouped(ddof=0), [1.73205, -0.57735]),
+        (Grouped(deviation=False), [0.75, -0.25]),
+        (TurnLevel(baseline="seat"), [1, -1 / 3]),
+    ],
+    ids=["GRPO", "GRPO ddof 0", "Dr. GRPO", "RLOO"],
+)
+def test_one_success_in_four(credit, expected):
+    batch = on_one_deal(batch_of([[[r]] for r in (1.0, 0, 0, 0)]))
+    assert advantage(credit, batch) == pytest.approx([expected[0], *[expected[1]] * 3], abs=1e-5)
+
+
 def test_zero_sum_seats_do_not_share_a_group():
+    """Per seat [.5, .5, .5, -1.5]; all eight outcomes together have mean 0, which is no baseline at all."""
     batch = on_one_deal(zero_sum([1, 1, 1, -1]))
     assert advantage(Grouped(deviation=False), batch).reshape(4, 2)[:, 0] == pytest.approx([0.5, 0.5, 0.5, -1.5])
-    assert advantage(TurnLevel(baseline="game", shrink=0.0), batch).reshape(4, 2).sum(1) == pytest.approx([0] * 4)
+    joint = advantage(TurnLevel(baseline="game", shrink=0.0), batch).reshape(4, 2)
+    assert joint == pytest.approx(8 / 7 * np.asarray([[r, -r] for r in (1, 1, 1, -1)]))
+
+
+@pytest.mark.parametrize("credit", [SeatMean(), ReleasedPipeline(), Grouped(), TurnLevel(), RunningBaseline(steps=True, rate=0.0)])
+def test_equal_outcomes_teach_nothing(credit):
+    assert advantage(credit, on_one_deal(batch_of([[[0.3]]] * 5))) == pytest.approx([0] * 5, abs=1e-6)
 
 
 @given(st.lists(st.integers(-5, 5), min_size=2, max_size=9), st.floats(0.1, 9), st.floats(-9, 9))
@@ -185,8 +249,9 @@ def test_means_by_hand():
     assert weights_of("constant", 10, choices, batch) == pytest.approx([1 / 30] * 4)
 
 
-def clipped(loss, old, new, gain, turn=None, reference=None):
+def clipped(loss, old, new, gain, turn=None, reference=None, batch=None):
     choices = choices_of(range(len(old)) if turn is None else turn, old)
+    choices = choices if batch is None else choices.weighted(loss.weights(choices, batch))
     logp = torch.log(torch.tensor([[p, 1 - p] for p in new], dtype=torch.float64))
     away = None if reference is None else torch.log(torch.tensor([[p, 1 - p] for p in reference], dtype=torch.float64))
     return loss.value(logp, choices, torch.tensor(gain, dtype=torch.float64), away, 0.0)
@@ -202,18 +267,39 @@ def test_clipped_surrogate_by_hand():
     assert clipped(Clipped(high=0.28), *args)[0].item() == pytest.approx(-(1.28 + 0.5 - 1.5 - 0.8) / 4)
 
 
-def test_ratio_of_a_turn_is_the_geometric_mean_of_its_tokens():
-    """Log-ratios .02 and .04: exp(.03) = 1.030455 for both."""
-    old = [0.5, 0.5]
-    new = [0.5 * np.exp(0.02), 0.5 * np.exp(0.04)]
-    assert clipped(Clipped(ratio="turn"), old, new, [1.0, 1.0], turn=[0, 0])[0].item() == pytest.approx(-1.030455, abs=1e-6)
+@pytest.mark.parametrize(
+    ("mean", "constant", "high", "expected"),
+    [
+        ("sequence", 1, 0.2, 0.0875),
+        ("token", 1, 0.2, 0.433333),
+        ("constant", 8, 0.2, 0.1625),
+        ("sequence", 1, 0.28, 0.075),
+        ("token", 1, 0.28, 0.425),
+        ("constant", 8, 0.28, 0.159375),
+    ],
+)
+def test_two_replies_by_hand(mean, constant, high, expected):
+    """Ratios 1.25, .7 at gain 1 and 1, 1.1, .9, 1.5 at gain -1: losses -1.2 (clipped at 1.28: -1.25), -.7 and 1, 1.1, .9, 1.5."""
+    ratio, gain = np.asarray([1.25, 0.7, 1, 1.1, 0.9, 1.5]), [1.0, 1, -1, -1, -1, -1]
+    loss = Clipped(high=high, mean=mean, constant=constant)
+    found, _ = clipped(loss, [0.5] * 6, 0.5 * ratio, gain, turn=[0, 0, 1, 1, 1, 1], batch=batch_of([[[0.0]], [[0.0]]]))
+    assert found.item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_k3_penalty_by_hand():
-    d = np.log(0.5 / 0.4)
-    loss, figures = clipped(Clipped(kl=0.2), [0.4], [0.4], [0.0], reference=[0.5])
-    assert figures["kl_reference"].item() == pytest.approx(np.exp(d) - 1 - d)
-    assert loss.item() == pytest.approx(0.2 * (np.exp(d) - 1 - d))
+@pytest.mark.parametrize(("change", "gain", "expected"), [([0.1, 0.3], 1.0, -1.0004), ([-0.0002, -0.0006], -1.0, 0.9997)])
+def test_ratio_of_a_turn_is_the_geometric_mean_of_its_tokens(change, gain, expected):
+    """GSPO: exp(.2) = 1.2214 is clipped to 1.0004, exp(-.0004) = .9996 to .9997."""
+    loss = Clipped(ratio="turn", low=3e-4, high=4e-4)
+    assert clipped(loss, [0.5, 0.5], 0.5 * np.exp(change), [gain, gain], turn=[0, 0])[0].item() == pytest.approx(expected, abs=1e-7)
+    free = clipped(Clipped(ratio="turn", low=1, high=1), [0.5, 0.5], 0.5 * np.exp(change), [gain, gain], turn=[0, 0])[0].item()
+    assert free == pytest.approx(-gain * np.exp(np.mean(change)))
+
+
+@pytest.mark.parametrize(("away", "expected"), [(0.1, 0.005171), (-0.2, 0.018731)])
+def test_k3_penalty_by_hand(away, expected):
+    loss, figures = clipped(Clipped(kl=0.2), [0.4], [0.4], [0.0], reference=[0.4 * np.exp(away)])
+    assert figures["kl_reference"].item() == pytest.approx(expected, abs=1e-6)
+    assert loss.item() == pytest.approx(0.2 * expected, abs=1e-6)
 
 
 def test_reinforce_by_hand():
