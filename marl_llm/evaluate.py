@@ -89,7 +89,7 @@ class Evaluation:
     """Agents to play against, separated by commas; if left out random and the strongest that fits."""
     deals: int = 200
     """Deals against an anchor where the figure is not exact; every deal is played in every seat."""
-    response_deals: int = 2000
+    response_deals: int = 1000
     """Deals of the sampled best response, where no exact one is possible: half fit it, half score it; 0 leaves it out."""
     seed: int = 0
     json: bool = False
