@@ -84,10 +84,12 @@ class LanguagePolicy:
         support, whole = self._support[contexts], self._whole[contexts]
         if not whole.any():
             return support_log_probs(logits, support)
-        logp = torch.full(support.shape, -torch.inf, device=logits.device)
         free, known = (torch.from_numpy(np.flatnonzero(rows)) for rows in (whole, ~whole))
-        logp[free, 0] = token_log_probs(logits[free], support[whole, 0])
-        logp[known] = support_log_probs(logits[known], support[~whole])
+        sampled = token_log_probs(logits[free], support[whole, 0])
+        logp = torch.full(support.shape, -torch.inf, dtype=sampled.dtype, device=logits.device)
+        logp[free, 0] = sampled
+        if len(known):
+            logp[known] = support_log_probs(logits[known], support[~whole])
         return logp
 
     @torch.no_grad()

@@ -1,0 +1,163 @@
+"""Recipes beside each other: the same games, the same number of matches, several seeds, and an interval on every figure.
+
+A cell is one recipe with its flags on one game with one seed. Its figures are written when it is done, so an interrupted
+comparison goes on where it stopped, and more seeds can be added later.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from marl_llm import checkpoint, config, intervals, registry
+from marl_llm.agents.pool import AgentPool
+from marl_llm.algorithm import Algorithm, Recipe, Setup
+from marl_llm.errors import UserError
+from marl_llm.evaluate import truth_of
+from marl_llm.interrupt import interruptible
+from marl_llm.matches import self_play
+from marl_llm.play import play
+from marl_llm.progress import progress
+from marl_llm.records import Batch
+
+SCORED = 512
+"""Self-play matches that a trained agent's return is measured on, on deals of their own."""
+SCORING = 1 << 40
+"""Seed of these deals."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Settings of ``marl-llm compare RECIPE...``; a recipe with flags is quoted: 'mars --credit.baseline seat'."""
+
+    game: tuple[str, ...] = ()
+    """One or more games; every recipe learns each alone."""
+    model: str | None = None
+    """What ``train --model`` takes."""
+    seeds: int = 5
+    first_seed: int = 0
+    matches: int = 65536
+    """Matches that each cell learns from."""
+    in_flight: int = 4096
+    out: Path = Path("runs/compare")
+    """Where the cells' figures are kept."""
+    json: bool = False
+    """Print one JSON object as the last line."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training run to be."""
+
+    recipe: str
+    game: str
+    seed: int
+
+    def file(self, settings: Comparison) -> Path:
+        """Where its figures are kept: a name for what decides them."""
+        told = json.dumps([self.recipe, self.game, self.seed, settings.model, settings.matches])
+        return settings.out / f"{blake2b(told.encode(), digest_size=8).hexdigest()}.json"
+
+
+def recipe_of(told: str) -> Recipe:
+    """The recipe that a quoted argument means."""
+    name, *flags = shlex.split(told)
+    recipe = registry.recipe(name)
+    return config.parse(recipe, flags, prog=f"marl-llm compare '{name} ...'", description="Settings of a recipe.") if flags else recipe
+
+
+def run(cell: Cell, settings: Comparison) -> dict[str, Any] | None:
+    """Train one cell; its figures, or None if it was interrupted."""
+    recipe, began = recipe_of(cell.recipe), perf_counter()
+    algorithm = recipe.build(Setup((cell.game,), registry.game, settings.model, cell.seed))
+    ((player, agent),) = algorithm.agents.items()
+    pool, truth, played, step = AgentPool(algorithm.agents), truth_of(registry.game(cell.game), agent), 0, 0
+    with progress(settings.matches, f"{cell.recipe} on {cell.game}, seed {cell.seed}") as bar, interruptible() as stopped:
+        while played < settings.matches:
+            if truth:
+                truth.observe(agent, step)
+            batch = Batch.concat(play(algorithm.plan(step), pool, registry.game, in_flight=settings.in_flight, stop=stopped))
+            if stopped():
+                return None
+            algorithm.learn(batch)
+            played, step = played + len(batch), step + 1
+            bar.advance(len(batch))
+    figures = truth.measure(agent) if truth else {}
+    figures["return"] = score(algorithm, player, cell.game)
+    return {"recipe": cell.recipe, "game": cell.game, "seed": cell.seed, "matches": played, "seconds": perf_counter() - began, **figures}
+
+
+def score(algorithm: Algorithm, player: str, game: str) -> float:
+    """Mean return of a seat in self-play."""
+    matches = self_play(game, player, registry.game(game).info.seats, SCORED, SCORING)
+    batch = Batch.concat(play(matches, AgentPool(algorithm.agents), registry.game, keys=False))
+    return float(batch["seat.return"].mean())
+
+
+def table(cells: Sequence[Mapping[str, Any]], recipes: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """One row a game, recipe and figure: its mean over seeds, and that of its difference from the first recipe, seed by seed."""
+    for game in dict.fromkeys(cell["game"] for cell in cells):
+        by = {recipe: {cell["seed"]: cell for cell in cells if (cell["game"], cell["recipe"]) == (game, recipe)} for recipe in recipes}
+        for recipe in recipes:
+            for figure in ("exploitability", "exploitability_average", "return"):
+                seeds = [seed for seed, cell in by[recipe].items() if figure in cell and seed in by[recipes[0]]]
+                if seeds:
+                    values = np.asarray([by[recipe][seed][figure] for seed in seeds])
+                    first = np.asarray([by[recipes[0]][seed][figure] for seed in seeds])
+                    told = {"mean": intervals.mean(values), "difference": intervals.mean(values - first)}
+                    yield {"game": game, "recipe": recipe, "figure": figure, "seeds": len(seeds), **told}
+
+
+def main(argv: Sequence[str]) -> int:
+    """``marl-llm compare RECIPE... --game G --seeds N``."""
+    at = next((i for i, word in enumerate(argv) if word.startswith("-")), len(argv))
+    recipes, prog = list(dict.fromkeys(argv[:at])), "marl-llm compare RECIPE..."
+    settings = config.parse(Comparison(), argv[at:], prog=prog, description="Train recipes side by side.")
+    if not recipes or not settings.game:
+        raise UserError(
+            "compare needs recipes first and then a game; expected marl-llm compare RECIPE... --game G (see marl-llm algorithms)"
+        )
+    if settings.seeds < 2:
+        raise UserError(f"--seeds is {settings.seeds}; expected at least 2, for an interval")
+    for recipe in recipes:
+        recipe_of(recipe)
+    games = [registry.game(game).spec for game in settings.game]
+    seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
+    cells = [Cell(recipe, game, seed) for game in games for seed in seeds for recipe in recipes]
+    settings.out.mkdir(parents=True, exist_ok=True)
+    for cell in cells:
+        if not cell.file(settings).exists():
+            figures = run(cell, settings)
+            if figures is None:
+                print(f"stopped; the same command goes on from {cell.recipe} on {cell.game}, seed {cell.seed}", file=sys.stderr)
+                return 130
+            aside = cell.file(settings).with_suffix(".part")
+            checkpoint.save_json(aside, figures)
+            aside.rename(cell.file(settings))
+    rows = list(table([checkpoint.load_json(cell.file(settings)) for cell in cells], recipes))
+    show(rows, recipes[0], settings)
+    if settings.json:
+        print(json.dumps([{**row, "mean": row["mean"].json(), "difference": row["difference"].json()} for row in rows]))
+    return 0
+
+
+def show(rows: Sequence[Mapping[str, Any]], first: str, settings: Comparison) -> None:
+    """For people, on stderr."""
+    shown = Table(title=f"{settings.seeds} seeds of {settings.matches} matches each, 95% intervals over seeds", box=None, padding=(0, 2))
+    for column in ("game", "recipe", "figure", "mean", f"minus {first}"):
+        shown.add_column(column)
+    for row in rows:
+        difference = "" if row["recipe"] == first else str(row["difference"])
+        shown.add_row(row["game"], row["recipe"], row["figure"].replace("_", " of the "), str(row["mean"]), difference)
+    Console(stderr=True, highlight=False).print(shown)
