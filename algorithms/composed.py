@@ -11,6 +11,7 @@ from algorithms.rewards import unit_of
 from marl_llm.agent import Agent
 from marl_llm.algorithm import Requires, Setup
 from marl_llm.checkpoint import load_json, save_json
+from marl_llm.errors import UserError
 from marl_llm.matches import Match
 from marl_llm.records import Batch
 
@@ -33,7 +34,10 @@ class Composed:
 
     def plan(self, step: int) -> Sequence[Match]:
         self.step = step
-        return self.method.sampler.plan(step, self.setup)
+        planned = self.method.sampler.plan(step, self.setup)
+        if not planned:
+            raise UserError(f"the sampler plans no matches: {self.method.sampler}; give it more")
+        return planned
 
     def learn(self, batch: Batch) -> Mapping[str, float]:
         paid = self.method.reward.channels(batch, self.units)

@@ -20,6 +20,7 @@ from marl_llm import registry
 from marl_llm.agents.pool import AgentPool
 from marl_llm.algorithm import Setup
 from marl_llm.checkpoint import load_json
+from marl_llm.errors import UserError
 from marl_llm.play import play
 from marl_llm.records import Batch
 from tests.algorithms.batches import batch_of
@@ -354,3 +355,10 @@ def test_groups_share_the_deal_and_not_the_draws():
     first = batch["turn.action"][batch.starts["turn"][:-1][batch["seat.seat"] == 0]]
     same = [len(set(first[batch["match.seed"] == seed].tolist())) for seed in np.unique(batch["match.seed"])]
     assert np.mean(same) > 1.5, "eight matches of a deal do not all open alike"
+
+
+def test_a_plan_without_matches_is_refused():
+    recipe = registry.recipe("spiral")
+    empty = replace(recipe, sampler=replace(recipe.sampler, matches=0))
+    with pytest.raises(UserError, match=r"no matches: SelfPlay\(matches=0"):
+        Composed(empty, Setup(("kuhn_poker",), registry.game, "tabular", 0)).plan(0)
