@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache
 
+HEAD = 12
+"""Rows that agree in so many tokens are taken to be of one game and seat."""
+FEW = 4
+"""Groups with fewer rows on average are not worth a pass of their own either."""
 MIN_SHARED = 4
 """Common prefixes shorter than this are not worth a pass of their own."""
 
@@ -33,9 +37,24 @@ def hidden_at(
 ) -> Tensor:
     """Last hidden states at ``position[i]`` of ``rows[row[i]]``, shape [len(row), hidden].
 
-    ``model`` is a causal language model of transformers. Rows are padded on the right, where earlier tokens never look.
-    The shared prefix ends before the first wanted position.
+    ``model`` is a causal language model of transformers. Rows of different games begin differently: those with equal heads
+    run together, if there are many, behind the prefix that they share, which ends before the first wanted position.
     """
+    group = np.unique([tokens[:HEAD].tobytes() for tokens in rows], return_inverse=True)[1] if share else np.zeros(len(rows), np.int64)
+    if not group.any() or (int(group.max()) + 1) * FEW > len(rows):
+        return _hidden(model, rows, row, position, share)
+    states, wanted = [], []
+    for k in range(int(group.max()) + 1):
+        mine, some = np.flatnonzero(group == k), np.flatnonzero(group[row] == k)
+        place = np.full(len(rows), -1)
+        place[mine] = np.arange(len(mine))
+        states.append(_hidden(model, [rows[i] for i in mine.tolist()], place[row[some]], position[some], share))
+        wanted.append(some)
+    return torch.cat(states)[torch.from_numpy(np.argsort(np.concatenate(wanted))).to(states[0].device)]
+
+
+def _hidden(model: Any, rows: Sequence[NDArray[Any]], row: NDArray[np.int64], position: NDArray[np.int64], share: bool) -> Tensor:
+    """The same for rows that may share a prefix. Rows are padded on the right, where earlier tokens never look."""
     prefix = min(common_prefix(rows), int(position.min())) if share and len(rows) > 1 else 0
     prefix = prefix if prefix >= MIN_SHARED else 0
     tails = [torch.from_numpy(np.ascontiguousarray(tokens[prefix:], np.int64)) for tokens in rows]

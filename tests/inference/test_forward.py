@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from marl_llm.inference.forward import common_prefix, logits_at, support_log_probs
-from tests.inference.models import random_agent
+from marl_llm.inference.chat import Chat
+from marl_llm.inference.forward import common_prefix, hidden_at, logits_at, support_log_probs
+from tests.inference.models import SHAPE, decisions_of, make_model, random_agent, tokenizer_of
 
 ROWS = [np.asarray([*range(5, 25), *tail]) for tail in ([30, 31, 32], [30, 40], [50, 51, 52, 53, 54], [60])]
 ROW, POSITION = np.asarray([0, 0, 1, 2, 2, 3]), np.asarray([20, 22, 21, 20, 24, 20])
@@ -46,3 +47,24 @@ def test_support_of_different_widths():
     assert logp[0].exp().sum() == pytest.approx(1)
     assert logp[0, 1] - logp[0, 0] == pytest.approx(2)
     assert logp[1].tolist() == [0.0, -np.inf]
+
+
+def test_rows_of_several_games_are_computed_by_game():
+    """Mixed rows, in any order, give the states and gradients of plain rows."""
+    chat = Chat(tokenizer_of("kuhn_poker"))
+    prompts = [chat.decision(*d).prompt for spec in ("kuhn_poker", "tic_tac_toe") for d in decisions_of(spec)[:6]]
+    order = np.random.default_rng(0).permutation(len(prompts))
+    rows = [prompts[i] for i in order.tolist()]
+    model = make_model(tokenizer_of("kuhn_poker"), SHAPE, 3).double()
+    row = np.asarray([*range(len(rows)), 2, 0])
+    position = np.asarray([*(len(r) - 1 for r in rows), len(rows[2]) - 2, len(rows[0]) - 3])
+    weight = torch.randn(len(row), SHAPE.hidden, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = []
+    for share in (True, False):
+        states = hidden_at(model, rows, row, position, share=share)
+        found.append((states, torch.autograd.grad((states * weight).sum(), list(model.parameters()), allow_unused=True)))
+    (a, da), (b, db) = found
+    assert (a - b).abs().max() < 1e-6
+    assert all(
+        (x is None and y is None) or (x - y).abs().max() < 1e-5 * max(1.0, float(y.abs().max())) for x, y in zip(da, db, strict=True)
+    )
