@@ -167,6 +167,32 @@ def test_hand_written_texts() -> None:
     assert four.text.actions(walk(four.native, [3]), 1) == list("1234567")
 
 
+def test_hanabi_in_words() -> None:
+    """What a seat reads is its observation, no more and no less; its own cards are not in it."""
+    mini = OpenSpiel("hanabi(players=2,colors=2,ranks=2,hand_size=3,max_information_tokens=3,max_life_tokens=3)")
+    three = OpenSpiel("hanabi(players=3,colors=3,ranks=3,hand_size=3,max_information_tokens=3,max_life_tokens=3)")
+    state = mini.native.new_initial_state()
+    for card in (0, 3, 1, 0, 2, 3):
+        state.apply_action(card if card in state.legal_actions() else state.legal_actions()[0])
+    observed = state.observation_string(0)
+    text = mini.text.view(state, 0)
+    others = observed.split("-----\n")[1].split("Deck")[0].split()[::3]
+    assert text.startswith("Lives 3, hints 3, deck ")
+    assert f"You: RY12 RY12 RY12. Partner: {' '.join(f'{card}/RY12' for card in others)}. Discarded: none." in text
+    assert set(mini.text.actions(state, 0)) >= {"play 1", "play 2", "play 3"}
+    assert all(word.split()[0] in ("play", "tell") for word in mini.text.actions(state, 0)), "all hints are there: nothing to discard for"
+    rng, texts, observations = np.random.default_rng(0), set(), set()
+    for game in (mini, three):
+        for _ in range(150):
+            state = walk(game.native, rng.integers(0, 1000, rng.integers(9, 30)).tolist())
+            if (seat := state.current_player()) >= 0:
+                texts.add((game.info.seats, game.text.view(state, seat)))
+                observations.add((game.info.seats, state.observation_string(seat)))
+                moves = game.text.actions(state, seat)
+                assert len(set(moves)) == len(moves)
+    assert len(texts) == len(observations) > 50
+
+
 def test_parameters_that_change_the_meaning_fall_back_to_the_generic_text() -> None:
     for name, by_hand in (
         ("leduc_poker(suit_isomorphism=true)", False),

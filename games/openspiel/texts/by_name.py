@@ -1,4 +1,4 @@
-"""How an OpenSpiel game reads to a language model: written by hand for four games, OpenSpiel's own words for the rest."""
+"""How an OpenSpiel game reads to a language model: written by hand for five games, OpenSpiel's own words for the rest."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from games.openspiel.texts.board import ConnectFour, TicTacToe
 from games.openspiel.texts.generic import Generic
+from games.openspiel.texts.hanabi import Hanabi
 from games.openspiel.texts.kuhn import Kuhn
 from games.openspiel.texts.leduc import Leduc
 from marl_llm.game import Seat
@@ -35,5 +36,7 @@ def text_of(name: str, native: Any) -> GameText:
             return Kuhn(native)
         case "leduc_poker" if Leduc.tells(native):
             return Leduc(native)
+        case "hanabi":
+            return Hanabi(native)
         case _:
             return Generic(native)
