@@ -33,7 +33,7 @@ PLAYER = "self"
 
 @dataclass(frozen=True)
 class Sampler:
-    """Plans matches. ``plan`` is a function of the iteration and the root seed alone."""
+    """Plans matches. ``plan`` is a function of the iteration, the root seed and the league alone."""
 
     def plan(self, step: int, setup: Setup) -> Sequence[Match]:
         raise NotImplementedError

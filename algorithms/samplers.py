@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from algorithms.parts import PLAYER, Sampler
 from marl_llm.algorithm import Setup
+from marl_llm.errors import UserError
+from marl_llm.game import Seat, Spec
+from marl_llm.league import Draw
 from marl_llm.matches import Match, self_play
 from marl_llm.seeding import fold
+
+OPPONENTS = 1  # name of a random stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,3 +56,63 @@ class Groups(Sampler):
             for match in self_play(spec, PLAYER, setup.load(spec).info.seats, self.deals, fold(setup.seed, step, k))
             for sample in range(1, self.size + 1)
         ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaguePlay(Sampler):
+    """Self-play in which a share of the deals is played against past policies, and anchors may hold seats of their own.
+
+    On such a deal the player holds one seat, each in turn, and one member of the league all others. It learns from the turns in
+    its own seats alone.
+    """
+
+    mirror: Sampler = SelfPlay()
+    """The matches, as they are where no one else takes a seat."""
+    share_of_past: float = 0.5
+    """Share of deals against past policies."""
+    draw: Draw = "prioritised"
+    """Which past policies: all equally often, or those more often that the player seldom beats."""
+    every: int = 25
+    """Iterations from one joining of the player's policy to the next; the first joins before anything is learned."""
+    opponents: int = 4
+    """Draws an iteration; so many past policies at most are in memory."""
+    anchors: Mapping[Seat, str] = field(default_factory=dict)
+    """Agents by the seat that they hold in every match, such as {1: minimax}."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share_of_past <= 1:
+            raise UserError(f"sampler.share_of_past is {self.share_of_past}; expected a share between 0 and 1")
+        for name in ("every", "opponents"):
+            if getattr(self, name) < 1:
+                raise UserError(f"sampler.{name} is {getattr(self, name)}; expected at least 1")
+
+    def plan(self, step: int, setup: Setup) -> Sequence[Match]:
+        if setup.league is None:
+            raise UserError("a LeaguePlay sampler needs a league, and only marl-llm train keeps one; give a recipe with SelfPlay")
+        if step % self.every == 0:
+            setup.league.add(PLAYER, step)
+        matches = self.mirror.plan(step, setup)
+        drawn = {
+            spec: setup.league.draw(self.draw, PLAYER, spec, self.opponents, fold(setup.seed, step, k, OPPONENTS))
+            for k, spec in enumerate(setup.games)
+        }
+        number: dict[Spec, dict[int, int]] = {spec: {} for spec in setup.games}
+        seated = []
+        for match in matches:  # those of one deal are seated alike
+            deals = number[match.game]
+            seated.append(self._seated(match, deals.setdefault(match.seed, len(deals)), drawn[match.game]))
+        return seated
+
+    def _seated(self, match: Match, deal: int, members: Sequence[str]) -> Match:
+        """``match``, the ``deal``-th of its game, with everybody in place. Deals against past policies are spread evenly; on
+        successive ones the player moves from seat to seat, and then meets the next of ``members``."""
+        free = [seat for seat in range(len(match.players)) if seat not in self.anchors]
+        if not free or len(free) + len(self.anchors) != len(match.players):
+            seats = ", ".join(map(str, sorted(self.anchors)))
+            raise UserError(f"sampler.anchors names seats {seats} of {match.game}, which has {len(match.players)}; leave one to the player")
+        before, after = int(deal * self.share_of_past), int((deal + 1) * self.share_of_past)
+        round_, place = divmod(before, len(free))
+        mine = {free[place]} if after > before else set(free)
+        other = members[round_ % len(members)]
+        players = tuple(PLAYER if seat in mine else self.anchors.get(seat, other) for seat in range(len(match.players)))
+        return replace(match, players=players, learn=match.learn & mine)

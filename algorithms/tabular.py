@@ -106,15 +106,20 @@ class TabularPolicy:
     def save_agent(self, folder: Path) -> None:
         save_json(
             folder / "agent.json",
-            {"loader": "tabular", "rows": self.agent.row, "logits": self.agent.logits[: len(self.agent.row)].tolist()},
+            {
+                "loader": "tabular",
+                "actions": self.agent.logits.shape[1] - 1,
+                "rows": self.agent.row,
+                "logits": self.agent.logits[: len(self.agent.row)].tolist(),
+            },
         )
 
 
 def load(folder: Path) -> Table:
     """A saved table as a player."""
     saved = load_json(folder / "agent.json")
-    table = Table(len(saved["logits"][0]) - 1)
+    table = Table(saved["actions"])
     table.row = saved["rows"]
     with torch.no_grad():
-        table.logits[: len(table.row)] = torch.tensor(saved["logits"], dtype=torch.float64)
+        table.logits[: len(table.row)] = torch.tensor(saved["logits"], dtype=torch.float64).reshape(-1, saved["actions"] + 1)
     return table

@@ -13,6 +13,7 @@ from typing import Protocol
 from marl_llm.agent import Agent
 from marl_llm.errors import UserError
 from marl_llm.game import ActionKind, Discrete, Game, GameInfo, Spec, Utility
+from marl_llm.league import League
 from marl_llm.matches import Match
 from marl_llm.records import Batch
 
@@ -53,6 +54,8 @@ class Setup:
     seed: int
     report: Callable[[str], None] = lambda line: None
     """Tells the person waiting what is being prepared."""
+    league: League | None = None
+    """Past policies to play against; None where nobody keeps any."""
 
 
 class Algorithm(Protocol):

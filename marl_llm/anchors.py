@@ -96,6 +96,13 @@ def played(
 ) -> MatchUp:
     """The match-up on paired deals: each of ``deals`` is played with the agent in every seat. ``advance`` is told of finished
     matches."""
+    return scored(game, meet(game, agent, anchor, deals, seed, advance=advance))
+
+
+def meet(
+    game: Game, agent: Agent, anchor: Agent, deals: int, seed: int, *, advance: Callable[[int], None] = lambda matches: None
+) -> Batch:
+    """The matches of ``played``; their players are named ``AGENT`` and ``ANCHOR``."""
     seats, pool = range(game.info.seats), AgentPool({AGENT: agent, ANCHOR: anchor})
     matches = (
         Match(game=game.spec, seed=deal_seed(fold(seed, 1), k), players=tuple(AGENT if s == seat else ANCHOR for s in seats))
@@ -106,11 +113,15 @@ def played(
     for batch in play(matches, pool, registry.game, in_flight=IN_FLIGHT, keys=False):
         batches.append(batch)
         advance(len(batch))
-    batch = Batch.concat(batches)
+    return Batch.concat(batches)
+
+
+def scored(game: Game, batch: Batch) -> MatchUp:
+    """What the matches that ``meet`` played come to."""
     whole = batch["match.end"][batch.up("seat", "match")] != VOID
     mine = np.flatnonzero(whole & (np.asarray(batch.tables["player"])[batch["seat.player"]] == AGENT))
     gain, place, deal = batch["seat.return"][mine], batch["seat.seat"][mine], batch["match.seed"][batch.up("seat", "match")][mine]
-    scores = [_score(gain[place == seat], zero_sum=game.info.utility == "zero_sum") for seat in seats]
+    scores = [_score(gain[place == seat], zero_sum=game.info.utility == "zero_sum") for seat in range(game.info.seats)]
     return MatchUp(intervals.mean(gain, deal), scores, exact=False)
 
 

@@ -18,13 +18,17 @@ from marl_llm.algorithm import Algorithm, Recipe, Setup
 from marl_llm.errors import UserError
 from marl_llm.evaluate import say_truth, truth_of
 from marl_llm.interrupt import interruptible
+from marl_llm.league import League
 from marl_llm.metrics import Metrics
 from marl_llm.play import play
 from marl_llm.progress import Progress, progress
 from marl_llm.records import Batch
+from marl_llm.watch import Watch
 
 EPISODES = 64
 """Matches of an evaluated iteration that are kept for replay."""
+SHOWN = ("exploitability", "anchor/")
+"""Figures beside the progress bar."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,10 @@ class Run:
     in_flight: int = 4096
     """Matches in progress at once."""
     evaluate_every: int = 10
+    anchors: tuple[str, ...] = ()
+    """Agents to meet at every evaluation, on the same deals each time; random if left out where nothing exact is known."""
+    anchor_deals: int = 100
+    """Deals against an anchor, each played in every seat; 0 leaves them out."""
     checkpoint_every: int = 50
     keep: int = 3
     """Checkpoints kept beside the first."""
@@ -55,28 +63,38 @@ class Training:
 
     def __init__(self, recipe: Recipe, run: Run, folder: Path, report: Callable[[str], None]) -> None:
         self.run, self.folder = run, folder
-        self.algorithm: Algorithm = recipe.build(Setup(run.game, registry.game, run.model, run.seed, report))
-        self.pool = AgentPool(self.algorithm.agents)
+        self.league = League(folder / "league", lambda player, into: self.algorithm.save_agent(player, into))
+        self.algorithm: Algorithm = recipe.build(Setup(run.game, registry.game, run.model, run.seed, report, self.league))
+        self.pool = AgentPool(self.algorithm.agents, self.league.members)
         self.done = 0
         ((self.player, self.agent),) = self.algorithm.agents.items()
         self.truths = {spec: truth for spec in run.game if (truth := truth_of(registry.game(spec), self.agent))}
+        anchors = run.anchors or (() if len(self.truths) == len(run.game) else ("random",))
+        games = [registry.game(spec) for spec in run.game]
+        self.watch = Watch(games, self.agent, self.player, anchors, run.anchor_deals, run.seed, self.league.evaluation)
         self.metrics: Metrics | None = None
+        self.report = report
 
     def step(self, stop: Callable[[], bool]) -> dict[str, float] | None:
         """One iteration; its figures, or None if it was stopped before anything was learned."""
         began = perf_counter()
         for truth in self.truths.values():
             truth.observe(self.agent, self.done)
-        figures = self.measure() if self.done % self.run.evaluate_every == 0 else {}
+        due = self.done % self.run.evaluate_every == 0
+        figures = self.measure() | self.watch.measure(self.done) if due else {}
         planned = perf_counter()
+        self.pool.release()  # what a past policy has computed before must not tell a resumed run from another
         batch = Batch.concat(list(play(self.algorithm.plan(self.done), self.pool, registry.game, in_flight=self.run.in_flight, stop=stop)))
         played = perf_counter()
         if stop():
             return None
+        self.league.observe(batch)
+        if due:
+            figures |= self.watch.judge(batch, self.done, self.report)
         figures |= self.algorithm.learn(batch)
         figures |= {"evaluate_s": planned - began, "play_s": played - planned, "learn_s": perf_counter() - played}
         figures |= summary(batch)
-        if self.done % self.run.evaluate_every == 0:
+        if due:
             (self.folder / "episodes").mkdir(exist_ok=True)
             batch.take(np.arange(min(EPISODES, len(batch)))).save(self.folder / "episodes" / f"{self.done:06d}.npz")
         self.done += 1
@@ -102,6 +120,8 @@ class Training:
                 if spec in self.truths:
                     self.truths[spec].save(folder / f"truth{i}")
             hashes = {spec: registry.file_hash(spec) for spec in self.run.game}
+            self.league.save(folder / "league.json")
+            checkpoint.save_json(folder / "watch.json", self.watch.json())
             checkpoint.save_json(folder / "run.json", {"step": self.done, "games": list(self.run.game), "files": hashes})
 
         written = checkpoint.write(checkpoint.path_of(self.folder, self.done), fill)
@@ -118,6 +138,8 @@ class Training:
         for i, spec in enumerate(self.run.game):
             if spec in self.truths:
                 self.truths[spec].load(folder / f"truth{i}")
+        self.league.load(folder / "league.json")
+        self.watch.load(checkpoint.load_json(folder / "watch.json"))
         self.done = saved["step"]
 
 
@@ -130,8 +152,10 @@ def summary(batch: Batch) -> dict[str, float]:
         "faults": float((batch["turn.fault"] > 0).sum()),
         "not_played": float((batch["match.end"] > 0).sum()),
     }
-    for seat in np.unique(batch["seat.seat"]).tolist() if batch["seat.seat"].max() < 4 else []:
-        figures[f"return_{seat}"] = float(batch["seat.return"][batch["seat.seat"] == seat].mean())
+    learners = np.flatnonzero(batch["seat.learn"])
+    seats = batch["seat.seat"][learners]
+    for seat in np.unique(seats).tolist() if batch["seat.seat"].max() < 4 else []:
+        figures[f"return_{seat}"] = float(batch["seat.return"][learners[seats == seat]].mean())
     return figures
 
 
@@ -166,16 +190,19 @@ def _loop(training: Training, steps: int, bar: Progress, stopped: Callable[[], b
         if figures is None:
             break
         metrics.write(training.done - 1, figures)
-        bar.advance(1, **{name: value for name, value in figures.items() if name.startswith("exploitability")})
+        bar.advance(1, **{name: figures[name] for name in figures if name.startswith(SHOWN) and not name.endswith(("_low", "_high"))})
         if training.done % run.checkpoint_every == 0:
             training.save()
             saved = training.done
     if saved != training.done:
         training.save()
-    if training.truths and not stopped():
-        figures = training.measure()
-        metrics.write(training.done, figures)
-        say_truth(bar, training.done, figures, ", trained")
+    if not stopped():
+        exact = training.measure()
+        if figures := exact | training.watch.measure(training.done):
+            metrics.write(training.done, figures)
+        if exact:
+            say_truth(bar, training.done, exact, ", trained")
+        training.watch.say(training.done, bar.say)
 
 
 def settings_of(recipe: Recipe, argv: Sequence[str], prog: str) -> tuple[Recipe, Run, str]:
