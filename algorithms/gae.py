@@ -53,19 +53,29 @@ class BiLevelGAE(Credit):
         if "token.value" not in batch:  # a move is one token
             return TurnGAE(discount=self.discount, trace=self.trace).assign(batch, memory)
         value, starts = batch["token.value"], batch.starts["token"]
-        last = starts[1:] - 1
-        of_turn = turn_advantages(batch, value[last], self.discount, self.trace)
+        spoken = np.diff(starts) > 0
+        last = np.where(spoken, starts[1:] - 1, 0)
+        of_turn = turn_advantages(batch, np.where(spoken, value[last], 0.0), self.discount, self.trace)
         rewards = np.zeros(len(value))
-        rewards[last] = of_turn + value[last]
+        rewards[last[spoken]] = of_turn[spoken] + value[last[spoken]]
         advantage = advantages(rewards, value, starts, np.zeros(len(last), bool), self.token_discount, self.trace)
         learned = batch["token.learn"].astype(bool) & batch["turn.learn"][batch.up("token", "turn")]
         return Credited(whitened(advantage, learned), advantage + value)
 
 
 def turn_advantages(batch: Batch, value: NDArray[np.float64], discount: float, trace: float) -> NDArray[np.float64]:
-    """GAE over each seat's turns. A match that was cut is bootstrapped from the seat's last turn, which is itself no sample."""
+    """GAE over each seat's turns; shape [turns]. A match that was cut is bootstrapped from the seat's last turn, which is itself no
+    sample. A turn without tokens (the random move after a fault) is no decision: what it earns is the turn's before it."""
+    reward, number = batch["turn.game"] + batch["turn.format"], np.arange(len(value))
+    decided = np.diff(batch.starts["token"]) > 0 if "token" in batch.starts else np.ones(len(value), bool)
+    seat, earner = batch.up("turn", "seat"), np.maximum.accumulate(np.where(decided, number, -1))
+    own = (earner >= 0) & (seat[earner] == seat)
+    earned = np.bincount(earner[own], reward[own], len(value)).astype(np.float64)
+    starts = np.concatenate([[0], np.cumsum(decided)])[batch.starts["turn"]]
     cut = (batch["match.end"] == CUT)[batch.up("seat", "match")]
-    return advantages(batch["turn.game"] + batch["turn.format"], value, batch.starts["turn"], cut, discount, trace)
+    advantage = np.zeros(len(value))
+    advantage[decided] = advantages(earned[decided], value[decided], starts, cut, discount, trace)
+    return advantage
 
 
 def whitened(values: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -63,10 +63,11 @@ class GradientLearner:
         row = choices.turn if len(credited.advantage) == batch.size("turn") else choices.token
         gain = torch.from_numpy(credited.advantage[row]).to(choices.old.dtype)
         target = None if credited.target is None else torch.from_numpy(credited.target[row]).to(choices.old.dtype)
+        reference = None if self.loss.reference is None else self._reference_log_probs(choices)
         figures: dict[str, float] = {}
         for epoch in range(self.settings.epochs):
             for contexts in self._minibatches(choices, step, epoch):
-                found = self._step(choices, contexts, gain, target, progress)
+                found = self._step(choices, contexts, gain, target, reference, progress)
                 figures = {**found, "logp_gap": figures.get("logp_gap", found["logp_gap"])}
         if self.bad_in_a_row == 0:
             self.good = self._copy()
@@ -94,7 +95,13 @@ class GradientLearner:
         return _groups((before // self.settings.tokens).astype(np.int64)[choices.unit[contexts]], contexts)
 
     def _step(
-        self, choices: Choices, contexts: NDArray[np.int64], gain: Tensor, target: Tensor | None, progress: float
+        self,
+        choices: Choices,
+        contexts: NDArray[np.int64],
+        gain: Tensor,
+        target: Tensor | None,
+        reference: Tensor | None,
+        progress: float,
     ) -> dict[str, float]:
         """One step on the choices made in ``contexts``: the loss is as heavy as that of the whole batch."""
         self.optimiser.zero_grad()
@@ -103,9 +110,8 @@ class GradientLearner:
         scale, total = float(choices.weight.sum()) / mass if mass else 0.0, 0.0
         for some in self._passes(choices, contexts):
             part, mine = choices.take(some)
-            reference = self._reference_log_probs(some) if self.loss.reference is not None else None
             logp, value = self.policy.forward(some)
-            loss, found = self.loss.value(logp, part, gain[mine], reference, progress)
+            loss, found = self.loss.value(logp, part, gain[mine], None if reference is None else reference[some], progress)
             if target is not None and value is not None:
                 found["critic"] = 0.5 * (part.weight * (value[part.context].to(target.dtype) - target[mine]).square()).sum()
                 loss = loss + self.settings.critic * found["critic"]
@@ -141,10 +147,12 @@ class GradientLearner:
             parameter.copy_(value)
 
     @torch.no_grad()
-    def _reference_log_probs(self, contexts: NDArray[np.int64]) -> Tensor:
-        now = self._copy()
+    def _reference_log_probs(self, choices: Choices) -> Tensor:
+        """Of all contexts, [C, S]: the reference stays as it is during an iteration."""
+        now, logp = self._copy(), torch.empty_like(choices.old)
         self._put(self.reference)
-        logp, _ = self.policy.forward(contexts)
+        for some in self._passes(choices, np.arange(len(choices.old))):
+            logp[some] = self.policy.forward(some)[0].to(logp.dtype)
         self._put(now)
         return logp
 

@@ -2,7 +2,8 @@
 
 Every deal is played several times; a match's outcome, standardised among those of the same seat on the same deal, goes to
 all its turns; clipped surrogate and a k3 penalty to the initial model; the mean over trajectories of the trajectory's token
-mean. A match that is alone on its deal teaches nothing; groups of equal outcomes have advantage 0.
+mean. A match that is alone on its deal teaches nothing; groups of equal outcomes have advantage 0. An invalid
+answer follows the match's rules for faults.
 """
 
 from algorithms.credit import Grouped

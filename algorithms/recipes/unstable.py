@@ -5,7 +5,8 @@ plus 1.5 for an answer that could be read, and 1 for a legal move or -1 for none
 -A log pi summed over a turn's tokens, divided by 4096, averaged over turns; no ratio, clip or KL; one step a batch.
 
 Different here: equal values are standardised to 0; the batch is one iteration's, none is dropped at random; all matches of a
-batch see the running mean in an order of their own, not as they ended; the learning rate is one for small models.
+batch see the running mean in an order of their own, not as they ended; an invalid answer follows the match's rules for faults;
+the learning rate is one for small models.
 """
 
 from algorithms.credit import RunningBaseline

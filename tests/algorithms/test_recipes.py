@@ -228,6 +228,16 @@ def test_bi_level_gae_by_hand():
     assert found.target == pytest.approx(plain + np.asarray([0.1, 0.2, 0.4]))
 
 
+def test_a_turn_without_tokens_is_no_decision():
+    """The random move after a fault earns 2 for the turn before it: returns from the spoken turns on are 8 and 5."""
+    batch = with_tokens(batch_of([[[1.0, 2.0, 5.0]]]), [1, 0, 2], [0.3, -0.1, 0.4])
+    batch = batch.with_columns(**{"turn.value": np.asarray([0.3, 0.0, -0.1])})
+    assert BiLevelGAE(discount=1.0).assign(batch, {}).target == pytest.approx([8, 5, 5])
+    found = TurnGAE(trace=1.0, normalise=False).assign(batch, {})
+    assert found.target[[0, 2]] == pytest.approx([8, 5])
+    assert found.advantage[[0, 2]] == pytest.approx([7.7, 5.1])
+
+
 def test_bi_level_gae_does_not_need_rewards_at_turn_ends():
     silent = with_tokens(batch_of([[[0.0, 0.0]]]), [1, 1], [0.3, 0.7])
     assert BiLevelGAE(discount=1.0).assign(silent, {}).target == pytest.approx([0.0, 0.0]), "lambda 1: targets are returns, 0"

@@ -16,8 +16,9 @@ class Hanabi:
 
     def __init__(self, native: Any) -> None:
         parameters = native.get_parameters()
-        self.players, self.colours, self.ranks = parameters["players"], "RYGWB"[: parameters["colors"]], parameters["ranks"]
-        self.hints, self.lives = parameters["max_information_tokens"], parameters["max_life_tokens"]
+        self.players, self.ranks = native.num_players(), parameters.get("ranks", 5)
+        self.colours = "RYGWB"[: parameters.get("colors", 5)]
+        self.hints, self.lives = parameters.get("max_information_tokens", 8), parameters.get("max_life_tokens", 3)
 
     def rules(self, seat: Seat) -> str:
         others = "the other player" if self.players == 2 else "any other player"
