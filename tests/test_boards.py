@@ -90,7 +90,7 @@ def test_a_deal_stays_the_same_when_moves_differ(spec: str) -> None:
                 r, s = np.asarray([0]), np.asarray([state_boards.seats[0][0]])
                 state_boards.step(r, s, np.asarray([move]))
             text = state_boards.views(np.asarray([0]), np.asarray([0])).texts()[0]
-            publics.append(text.split("Public card: ")[1].split(".")[0])
+            publics.append(text.split("public ")[1].split(":")[0])
         assert publics[0] == publics[1] != "none"
 
 

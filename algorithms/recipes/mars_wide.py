@@ -12,10 +12,10 @@ from algorithms.rewards import GameReward
 from algorithms.samplers import SelfPlay
 
 recipe = Method(
-    sampler=SelfPlay(matches=4096, opening=4),
+    sampler=SelfPlay(matches=8192, opening=4),
     reward=GameReward(),
     credit=TurnLevel(),
-    loss=MirrorDescent(alpha=Anneal(start=0.12, end=0.03), eta=Anneal(start=0.4, end=0.1)),
+    loss=MirrorDescent(alpha=Anneal(start=0.12, end=0.05), eta=Anneal(start=0.4, end=0.1)),
     learner=Adam(rate=Anneal(start=5e-4, end=5e-5), epochs=2, minibatch=96),
-    horizon=120,
+    horizon=160,
 )
