@@ -19,6 +19,10 @@ MARK = "REPLY"
 """Stands for a reply where the template's words around it are looked for."""
 
 
+EXAMPLES = (("left", "right"), ("c3", "b2", "a1"))
+"""Moves of no game, of which the last is shown as chosen. Of a small pretrained model's replies none is well-formed without them."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """One decision as the model reads it: prompt tokens, and the trie of legal replies."""
@@ -30,8 +34,8 @@ class Decision:
 class Chat:
     """Renders decisions: the rules as system message, the current view (after the seat's own ``past``, if given) as user message.
 
-    Where the model answers ``free``ly it is told the legal moves and the form of an answer. A template that knows no system
-    message gets the rules at the head of the user's.
+    Where the model answers ``free``ly it is told the legal moves in the form of answers, after examples of no game. A template
+    that knows no system message gets the rules at the head of the user's.
     """
 
     def __init__(self, tokenizer: Any, *, free: bool = False, cache: int = 200_000) -> None:
@@ -65,17 +69,19 @@ class Chat:
     def messages(self, game: Game, seat: Seat, text: str, moves: tuple[str, ...], past: Past = ()) -> list[dict[str, str]]:
         """The conversation that asks for one move."""
         asks = [self.question(read, ()) + f"\nYou played {played}." for read, played in past]
-        rules = self.rules(game, seat)
-        asked = "\n\n".join([*asks, self.question(text, moves)])
-        if not self.system:
-            return [{"role": "user", "content": f"{rules}\n\n{asked}"}]
-        return [{"role": "system", "content": rules}, {"role": "user", "content": asked}]
+        talk = [{"role": "system", "content": self.rules(game, seat)}]
+        for shown in EXAMPLES if self.free else ():
+            talk += [{"role": "user", "content": self.question("", shown).strip()}, {"role": "assistant", "content": _answer(shown[-1])}]
+        talk.append({"role": "user", "content": "\n\n".join([*asks, self.question(text, moves)])})
+        if self.system:
+            return talk
+        return [{"role": "user", "content": f"{talk[0]['content']}\n\n{talk[1]['content']}"}, *talk[2:]]
 
     def question(self, text: str, moves: tuple[str, ...]) -> str:
         """What the seat reads at one turn."""
         if not self.free or not moves:
             return text
-        return f"{text}\nAnswer with one of: {', '.join(f'{OPEN}{move}{CLOSE}' for move in moves)}"
+        return f"{text}\nAnswer with one of: {', '.join(map(_answer, moves))}"
 
     def _decision(self, game: Game, seat: Seat, text: str, moves: tuple[str, ...], past: Past = ()) -> Decision:
         ids = self._ids(self._text(self.messages(game, seat, text, moves, past)))
@@ -109,3 +115,7 @@ class Chat:
 
     def _reply(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+
+
+def _answer(move: str) -> str:
+    return f"{OPEN}{move}{CLOSE}"
