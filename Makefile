@@ -7,11 +7,20 @@ TORCH := torch==2.13.0
 PYTEST := $(BIN)/python -m pytest
 RUN := $(BIN)/marl-llm
 
-.PHONY: demo test lint types format bench test-learn test-ray test-vllm test-vgc test-browser test-soak test-gpu clean
+.PHONY: demo suite ablation test lint types format bench test-learn test-ray test-vllm test-vgc test-browser test-soak test-gpu clean
 
 demo: $(STAMP)
 	$(RUN) train mars --game kuhn_poker --model tiny --out runs/demo
 	$(RUN) tournament round-robin --game kuhn_poker --agents checkpoint:runs/demo,checkpoint:runs/demo@0,random,cfr --rounds 200 --out runs/demo-tournament
+
+# MARSHAL's suite: train on three games, and measure on them and on three that were not trained on.
+suite: $(STAMP)
+	$(RUN) train mars-wide --game tic_tac_toe kuhn_poker mini_hanabi --model tiny --sampler.matches 1024 --out runs/suite
+	$(RUN) evaluate runs/suite --games tic_tac_toe,kuhn_poker,mini_hanabi,connect_four,leduc_poker,simple_hanabi
+
+# Credit and its parts taken away, on equal samples: five arms, three games, five seeds.
+ablation: $(STAMP)
+	$(RUN) compare mars "mars --credit.no-to-go" "mars --credit.baseline none" spiral grpo --game kuhn_poker mini_hanabi "public_goods(rounds=5)" --model tabular --seeds 5 --first-seed 0 --matches 131072 --out runs/ablation
 
 test: $(STAMP)
 	$(PYTEST) -n 2
