@@ -99,9 +99,7 @@ def played(
     return scored(game, meet(game, agent, anchor, deals, seed, advance=advance))
 
 
-def meet(
-    game: Game, agent: Agent, anchor: Agent, deals: int, seed: int, *, advance: Callable[[int], None] = lambda matches: None
-) -> Batch:
+def meet(game: Game, agent: Agent, anchor: Agent, deals: int, seed: int, *, advance: Callable[[int], None] = lambda matches: None) -> Batch:
     """The matches of ``played``; their players are named ``AGENT`` and ``ANCHOR``."""
     seats, pool = range(game.info.seats), AgentPool({AGENT: agent, ANCHOR: anchor})
     matches = (

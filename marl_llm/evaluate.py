@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from marl_llm.figures import show
 from marl_llm.game import Discrete, Game
 from marl_llm.private import private_tv, twins
 from marl_llm.progress import Progress, progress
+from marl_llm.report.page import EVALUATION, write_report
 from marl_llm.sampled import sampled_response
 from marl_llm.tree import TooLarge, Tree, tree_of
 
@@ -145,6 +147,9 @@ def main(argv: Sequence[str]) -> int:
         average = folder / f"truth{own['games'].index(game.spec)}" if game.spec in own["games"] else None
         result[game.spec] = evaluate(agent, game, anchors, settings, average)
         show(f"{game.spec}, step {own['step']}", result[game.spec])
+    run = Path(argv[0])
+    checkpoint.save_json(run / EVALUATION, {"step": own["step"], "games": result})
+    write_report(run, lambda line: print(line, file=sys.stderr))
     if settings.json:
         one = next(iter(result.values()))
         print(json.dumps({"step": own["step"], **(one if len(result) == 1 else {"games": result})}))

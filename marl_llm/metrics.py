@@ -1,4 +1,5 @@
-"""Figures of a run, a record a step: always ``metrics.jsonl``, and TensorBoard events where tensorboard is installed.
+"""Figures of a run, a record a step: always ``metrics.jsonl``, TensorBoard events where tensorboard is installed, and Weights &
+Biases where it is asked for.
 
 A record that cannot be written is worth a warning, once, and never the run.
 """
@@ -13,27 +14,39 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 
 class Metrics:
-    """Open the records of ``run``. A run that goes on at ``step`` drops its records from that step on and writes them anew."""
+    """Open the records of ``run``. A run that goes on at ``step`` drops its records from that step on and writes them anew.
 
-    def __init__(self, run: Path, step: int = 0) -> None:
+    ``wandb`` names a project of Weights & Biases; every process of a run is a run there, grouped under the folder's name.
+    """
+
+    def __init__(self, run: Path, step: int = 0, *, wandb: str | None = None) -> None:
         self.file = run / "metrics.jsonl"
         self._warned: set[str] = set()
         self._events: Any = None
+        self._wandb: Any = None
         self._guard("metrics.jsonl", lambda: _drop_from(self.file, step))
         if find_spec("tensorboard") and find_spec("torch"):
             self._guard("TensorBoard", lambda: self._open_events(run, step))
+        if wandb:
+            self._guard("Weights & Biases", lambda: self._open_wandb(run, wandb))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Record ``values`` of ``step`` now; what is not a finite number is null in the file."""
         self._guard("metrics.jsonl", lambda: self._line(step, values))
         if self._events:
             self._guard("TensorBoard", lambda: self._event(step, values))
+        if self._wandb:
+            self._guard("Weights & Biases", lambda: self._wandb.log(dict(values), step=step))
 
     def close(self) -> None:
         if self._events:
             self._guard("TensorBoard", self._events.close)
+        if self._wandb:
+            self._guard("Weights & Biases", self._wandb.finish)
 
     def _line(self, step: int, values: Mapping[str, float]) -> None:
         numbers = {name: float(value) for name, value in values.items()}
@@ -50,6 +63,14 @@ class Metrics:
         from torch.utils.tensorboard import SummaryWriter
 
         self._events = SummaryWriter(str(run / "tensorboard"), purge_step=step or None)
+
+    def _open_wandb(self, run: Path, project: str) -> None:
+        import wandb
+
+        config, name = run / "config.yaml", run.resolve().name
+        settings = yaml.safe_load(config.read_text()) if config.exists() else {}
+        quiet = wandb.Settings(silent=True, console="off")
+        self._wandb = wandb.init(project=project, dir=run, name=name, group=name, config=settings, settings=quiet)
 
     def _guard(self, logger: str, call: Callable[[], Any]) -> None:
         try:

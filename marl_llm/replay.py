@@ -76,8 +76,8 @@ def _show(episode: Episode, as_json: bool) -> int:
         return 0
     stepping = sys.stdin.isatty() and sys.stdout.isatty()
     print(f"{episode.game}, seed {episode.seed}: {', '.join(f'seat {i} {name}' for i, name in enumerate(episode.players))}")
-    for shown in _steps(episode):
-        print(f"\n{shown}", flush=True)
+    for shown in seen(episode):
+        print(f"\n{_told(shown)}", flush=True)
         if stepping and input("[Enter] next, q quits: ").strip() == "q":
             return 0
     print(f"\n{episode.end}: {', '.join(f'seat {i} {value:+g}' for i, value in enumerate(episode.returns))}")
@@ -86,8 +86,23 @@ def _show(episode: Episode, as_json: bool) -> int:
     return 0
 
 
-def _steps(episode: Episode) -> Iterator[str]:
-    """What was seen and done, decision by decision."""
+@dataclass(frozen=True)
+class Seen:
+    """One decision with what stood before the seat: its view, and its legal actions with their texts."""
+
+    move: Move
+    text: str
+    legal: Sequence[int]
+    texts: Sequence[str]
+
+    @property
+    def chosen(self) -> int | None:
+        """Place of the move among the legal ones; None for a fault."""
+        return self.legal.index(self.move.action) if self.move.fault == "ok" else None
+
+
+def seen(episode: Episode) -> Iterator[Seen]:
+    """The decisions of an episode, in its order."""
     boards = registry.game(episode.game).boards(1)
     boards.start(np.zeros(1, np.int64), np.asarray([episode.seed], np.uint64))
     for _, together in groupby(episode.moves, key=lambda move: move.ply):
@@ -99,9 +114,12 @@ def _steps(episode: Episode) -> Iterator[str]:
             boards.step(np.zeros(len(seats), np.int64), seats, np.asarray([move.action for move in played]))
 
 
-def _seen(boards: Boards, move: Move) -> str:
+def _seen(boards: Boards, move: Move) -> Seen:
     row, seat = np.zeros(1, np.int64), np.asarray([move.seat])
     views = boards.views(row, seat)
-    legal = boards.legal(row, seat)[0].tolist()
-    did = views.action_texts()[0][legal.index(move.action)] if move.fault == "ok" else f"({move.fault})"
-    return f"seat {move.seat} sees: {views.texts()[0]}\nseat {move.seat} plays: {did}"
+    return Seen(move, views.texts()[0], boards.legal(row, seat)[0].tolist(), views.action_texts()[0])
+
+
+def _told(one: Seen) -> str:
+    did = f"({one.move.fault})" if one.chosen is None else one.texts[one.chosen]
+    return f"seat {one.move.seat} sees: {one.text}\nseat {one.move.seat} plays: {did}"

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from marl_llm import checkpoint, config, registry
 from marl_llm.agents.pool import AgentPool
 from marl_llm.algorithm import Algorithm, Recipe, Setup
-from marl_llm.errors import UserError
+from marl_llm.errors import MissingExtra, UserError
 from marl_llm.evaluate import say_truth, truth_of
 from marl_llm.interrupt import interruptible
 from marl_llm.league import League
@@ -23,6 +24,7 @@ from marl_llm.metrics import Metrics
 from marl_llm.play import play
 from marl_llm.progress import Progress, progress
 from marl_llm.records import Batch
+from marl_llm.report.page import write_report
 from marl_llm.watch import Watch
 
 EPISODES = 64
@@ -56,12 +58,16 @@ class Run:
     checkpoint_every: int = 50
     keep: int = 3
     """Checkpoints kept beside the first."""
+    wandb: str | None = None
+    """Project of Weights & Biases to record the run in as well; WANDB_MODE=offline keeps that on disk."""
 
 
 class Training:
     """A run in progress: an algorithm, its games, and where its records go."""
 
     def __init__(self, recipe: Recipe, run: Run, folder: Path, report: Callable[[str], None]) -> None:
+        if run.wandb and not find_spec("wandb"):
+            raise MissingExtra("--wandb", "wandb")
         self.run, self.folder = run, folder
         self.league = League(folder / "league", lambda player, into: self.algorithm.save_agent(player, into))
         self.algorithm: Algorithm = recipe.build(Setup(run.game, registry.game, run.model, run.seed, report, self.league))
@@ -172,10 +178,11 @@ def train(recipe: Recipe, run: Run, folder: Path, settings: str = "") -> tuple[T
         else:
             (folder / "config.yaml").write_text(settings)
             training.save()
-        training.metrics = Metrics(folder, training.done)
+        training.metrics = Metrics(folder, training.done, wandb=run.wandb)
         bar.begin(training.done)
         _loop(training, steps, bar, stopped)
         training.metrics.close()
+        write_report(folder, bar.say)
         return training, stopped()
 
 
@@ -247,7 +254,7 @@ def resumed(folder: Path, recipe: Recipe, flags: Sequence[str], prog: str) -> tu
         raise UserError(f"there is no run in {folder} to resume; expected a folder that marl-llm train wrote")
     _, _, own = settings_of(recipe, ["--config", str(kept)], prog)
     tuned, run, now = settings_of(recipe, ["--config", str(kept), *without_config(flags)], prog)
-    free = {"steps", "out", "resume", "checkpoint_every", "keep"}
+    free = {"steps", "out", "resume", "checkpoint_every", "keep", "wandb"}
     changed = [a for a, b in zip(own.splitlines(), now.splitlines(), strict=False) if a != b and a.split(":")[0] not in free]
     if changed or len(own.splitlines()) != len(now.splitlines()):
         raise UserError(f"--resume goes on with the run's own settings, and the flags differ from: {'; '.join(changed)}. Leave them out")

@@ -59,7 +59,7 @@ def test_the_wheel_carries_everything(bare: Path) -> None:
     site = next(bare.parent.parent.glob("lib/python*/site-packages"))
     assert (site / "marl_llm" / "py.typed").exists()
     for package in PACKAGES:
-        tracked = {path.relative_to(ROOT) for path in (ROOT / package).rglob("*") if path.suffix in (".py", ".yaml")}
+        tracked = {path.relative_to(ROOT) for path in (ROOT / package).rglob("*") if path.suffix in (".py", ".yaml", ".jinja")}
         missing = [str(path) for path in tracked if not (site / path).exists()]
         assert not missing
     assert not (site / "tests").exists()

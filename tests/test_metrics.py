@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import warnings
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from marl_llm.cli import main
 from marl_llm.metrics import Metrics, read
 from marl_llm.progress import progress
 
@@ -49,6 +51,28 @@ def test_a_failing_logger_warns_once(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         metrics.write(1, {"loss": 1.0})
+
+
+def test_weights_and_biases_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run = tmp_path / "my-run"
+    run.mkdir()
+    (run / "config.yaml").write_text("seed: 7\n")
+    metrics = Metrics(run, wandb="my-project")
+    metrics.write(3, {"loss": 0.5})
+    metrics.close()
+    (file,) = run.glob("wandb/offline-run-*/run-*.wandb")
+    assert all(word in file.read_bytes() for word in (b"my-project", b"my-run", b"seed", b"loss"))
+    assert read(run) == [{"step": 3, "loss": 0.5}]
+
+
+def test_weights_and_biases_missing_is_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert main(["train", "mars", "--game", "kuhn_poker", "--model", "tabular", "--out", str(tmp_path / "run"), "--wandb", "p"]) == 2
+    assert capsys.readouterr().err.strip() == "marl-llm: --wandb needs the extra 'wandb': pip install 'marl-llm[wandb]'"
+    assert not (tmp_path / "run").exists()
 
 
 def test_piped_progress_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
