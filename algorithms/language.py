@@ -19,7 +19,7 @@ from algorithms.parts import Choices
 from marl_llm.agents.free import FreeAgent
 from marl_llm.agents.language import LanguageAgent
 from marl_llm.checkpoint import load_json, load_tensors, save_json, save_tensors
-from marl_llm.inference.forward import hidden_at, support_log_probs, token_log_probs
+from marl_llm.inference.forward import hidden_at, logits_of, support_log_probs, token_log_probs
 from marl_llm.ragged import Ragged, padded, segment_sum
 from marl_llm.records import Batch
 from marl_llm.seeding import fold
@@ -80,7 +80,7 @@ class LanguagePolicy:
         return self._log_probs(hidden, contexts), self.critic(hidden.float())[:, 0]
 
     def _log_probs(self, hidden: Tensor, contexts: NDArray[np.int64]) -> Tensor:
-        logits = self.agent.model.get_output_embeddings()(hidden)
+        logits = logits_of(self.agent.model, hidden)
         support, whole = self._support[contexts], self._whole[contexts]
         if not whole.any():
             return support_log_probs(logits, support)

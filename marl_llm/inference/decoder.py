@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from marl_llm.inference.forward import MIN_SHARED, cache_argument, common_prefix
+from marl_llm.inference.forward import MIN_SHARED, cache_argument, common_prefix, logits_of
 from marl_llm.seeding import uniform
 
 SLACK = 8
@@ -85,10 +85,12 @@ class Decoder:
         told = [request.prompt.tobytes() if self.share else i for i, request in enumerate(taken)]
         of = [known.setdefault(prompt, len(known)) for prompt in told]
         prompts = [torch.from_numpy(taken[of.index(k)].prompt.astype(np.int64)) for k in range(len(known))]
-        shared = common_prefix([prompt.numpy() for prompt in prompts]) if self.share and len(prompts) > 1 else 0
+        # padding stands between what is shared and a row's own; a sliding window would count it as tokens
+        share = self.share and len(prompts) > 1 and not getattr(self.model.config, "sliding_window", None)
+        shared = common_prefix([prompt.numpy() for prompt in prompts]) if share else 0
         shared = shared if shared >= MIN_SHARED else 0
         decoder, device = self.model.get_decoder(), self.model.device
-        cache = DynamicCache(config=self.model.config)
+        cache = DynamicCache()  # without the model's windows, which its masks know: every layer keeps the same columns
         held: dict[str, Any] = {"use_cache": True, cache_argument(decoder): cache}
         if shared:
             decoder(input_ids=prompts[0][None, :shared].to(device), **held)
@@ -125,7 +127,7 @@ class _Batch:
 
     def draw(self, model: Any, end: Tensor) -> list[Spoken]:
         """One token for every live row; the replies that are now complete."""
-        logp = model.get_output_embeddings()(self.hidden).float().log_softmax(1)
+        logp = logits_of(model, self.hidden).float().log_softmax(1)
         point = torch.from_numpy(uniform(self.seeds, self.said)).to(logp.device)[:, None]
         cumulative = logp.exp().cumsum(1, dtype=torch.float64)
         self.next = torch.searchsorted(cumulative, point * cumulative[:, -1:], right=True)[:, 0].clamp(max=logp.shape[1] - 1)

@@ -81,7 +81,14 @@ def logits_at(
     model: Any, rows: Sequence[NDArray[Any]], row: NDArray[np.int64], position: NDArray[np.int64], *, share: bool = True
 ) -> Tensor:
     """Next-token logits after ``rows[row[i]][: position[i] + 1]``, shape [len(row), vocabulary]."""
-    return model.get_output_embeddings()(hidden_at(model, rows, row, position, share=share))
+    return logits_of(model, hidden_at(model, rows, row, position, share=share))
+
+
+def logits_of(model: Any, hidden: Tensor) -> Tensor:
+    """The model's logits at last hidden states, shape [..., vocabulary]; some models (Gemma 2) bound them smoothly."""
+    logits = model.get_output_embeddings()(hidden)
+    bound = getattr(model.config, "final_logit_softcapping", None)
+    return logits if bound is None else bound * torch.tanh(logits / bound)
 
 
 def support_log_probs(logits: Tensor, support: NDArray[Any]) -> Tensor:
