@@ -11,7 +11,7 @@ from marl_llm import intervals, registry
 from marl_llm.agent import Agent
 from marl_llm.agents.pool import AgentPool
 from marl_llm.anchors import AGENT, ANCHOR, meet, scored
-from marl_llm.collapse import CollapseAlarm
+from marl_llm.collapse import RUNNING, CollapseAlarm
 from marl_llm.errors import UserError
 from marl_llm.game import Game
 from marl_llm.intervals import Interval
@@ -52,14 +52,15 @@ class Watch:
 
     def judge(self, batch: Batch, step: int, report: Callable[[str], None]) -> dict[str, float]:
         """After ``measure``, with what the same policy then played for training: count the games, and tell whether the alarm is up
-        for any anchor, as ``collapse`` 0 or 1 and to ``report``."""
+        for any anchor, as ``collapse`` 0 or 1, and to ``report`` when it goes up."""
         raised = False
         for (spec, name), (met, games) in self.met.items():
             self.payoffs.observe(games, {AGENT: f"{self.player}@{step}", ANCHOR: name})
             own = self_play_return(batch, spec, self.player)
             key = f"{self.prefix[spec]}{name}"
-            if self.alarm.watch(key, met, own):
-                raised = True
+            up = self.alarm.watch(key, met, own)
+            raised |= up
+            if up and self.alarm.falls[key] == RUNNING:  # told once, when it goes up
                 best = self.alarm.best[key]["low"]
                 report(
                     f"step {step}: COLLAPSE: the return against {name} has fallen to {met}, and was at least {best:+.3f}; "

@@ -199,6 +199,7 @@ def test_a_collapse_is_in_the_metrics_and_told() -> None:
         assert figures["anchor/random_low"] <= figures["anchor/random"] <= figures["anchor/random_high"]
         agent.now = RandomAgent()
     assert judged == [0, 0, 1, 1]
+    assert len(told) == 1
     assert told[0].startswith("step 2: COLLAPSE: the return against random has fallen to ")
     assert payoffs.seatings["tic_tac_toe", ("self@0", "random")].matches == 40
     assert payoffs.seatings["tic_tac_toe", ("random", "self@3")].matches == 40

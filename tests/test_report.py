@@ -270,6 +270,14 @@ def test_an_empty_run_has_one_too(tmp_path: Path) -> None:
     assert page(write(tmp_path).parent).all("pre", "settings") == [""]
 
 
+def test_a_collapse_stands_at_the_head(tmp_path: Path, run: Path) -> None:
+    rows = [{"step": step, "collapse": float(step > 10)} for step in (0, 10, 20, 30)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (told,) = page(write(tmp_path).parent).all("p", "alarm")
+    assert "from step\n20 on, at 2 evaluations, the last at step 30" in told
+    assert "Collapse" not in (run / "report.html").read_text()
+
+
 def test_the_words_of_faults_are_there(tmp_path: Path) -> None:
     """An agent that answers illegally: each attempt is a turn with its fault, the move that followed is chosen."""
     (tmp_path / "bot.py").write_text("def choose(text, legal):\n    return 'nonsense'\n")
