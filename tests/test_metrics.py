@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def test_resuming_drops_what_comes_later(tmp_path: Path) -> None:
     first.close()
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 5, "lo')  # killed in the middle of a line
+    time.sleep(1)  # TensorBoard orders event files by the second, and those of one second by name
     again = Metrics(tmp_path, step=3)
     again.write(3, {"loss": 30.0})
     again.close()
