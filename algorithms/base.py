@@ -36,6 +36,8 @@ def make_policy(setup: Setup, language: Language) -> Policy:
         raise UserError(
             f"model {setup.model!r} is neither 'tiny', 'smollm2' nor 'tabular', nor a folder with a config.json; give one of these"
         )
+    if language.dtype == "bfloat16" and not language.lora:
+        raise UserError("bfloat16 rounds away the small steps of training a whole model; add --language.lora 16, or leave float32")
     model, tokenizer = read(folder)
     model = model.to(getattr(torch, language.dtype))
     adapted = with_adapters(model, language.lora, setup.seed) if language.lora else None
@@ -44,6 +46,8 @@ def make_policy(setup: Setup, language: Language) -> Policy:
 
 def with_adapters(model: Any, rank: int, seed: int) -> Any:
     """PEFT's wrapper of ``model``, whose linear layers get adapters in place; they begin without effect."""
+    if rank < 1:
+        raise UserError(f"--language.lora is {rank}; expected the rank of the adapters, or 0 for none")
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError:

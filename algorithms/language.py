@@ -143,8 +143,8 @@ class LanguagePolicy:
         self.agent.version = load_json(folder / "version.json")
 
     def save_agent(self, folder: Path) -> None:
-        """A plain model, adapters merged into its weights."""
-        self.agent.save(folder, self.agent.model if self.adapted is None else copy.deepcopy(self.adapted).merge_and_unload())
+        """A plain model; adapters are merged into its weights in float32, where no step of theirs is rounded away."""
+        self.agent.save(folder, self.agent.model if self.adapted is None else copy.deepcopy(self.adapted).float().merge_and_unload())
 
 
 class _Tokens:

@@ -11,10 +11,10 @@ class UserError(Exception):
 
 
 class MissingExtra(UserError):
-    """Something needs an optional package; the message has the pip line."""
+    """Something needs an optional package; the message has the pip line. ``then`` is what it goes on with."""
 
-    def __init__(self, what: str, extra: str, distribution: str = "marl-llm") -> None:
-        super().__init__(f"{what} needs the extra '{extra}': pip install '{distribution}[{extra}]'")
+    def __init__(self, what: str, extra: str, distribution: str = "marl-llm", then: str = "") -> None:
+        super().__init__(f"{what} needs the extra '{extra}': pip install '{distribution}[{extra}]'{then}")
 
 
 def unknown(kind: str, value: str, known: Iterable[str]) -> UserError:

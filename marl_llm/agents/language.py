@@ -107,7 +107,8 @@ def _decision(chat: Chat, speech: Speech, game: Any, seat: int, text: str, moves
         return chat.decision(game, seat, text, moves)
     if speech.prompt == "history":
         return chat.decision(game, seat, text, moves, memory)
-    return Prompted(np.concatenate([memory, chat.more(text, moves)]), chat.trie(moves))
+    ended = [] if memory[-1] in chat.ends else [chat.end]  # a reply that was cut is closed by the template
+    return Prompted(np.concatenate([memory, np.asarray(ended, np.int32), chat.more(text, moves)]), chat.trie(moves))
 
 
 def remembered(

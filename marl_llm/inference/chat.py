@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from marl_llm.errors import UserError
 from marl_llm.game import Game, Seat
 from marl_llm.inference.reply import CLOSE, OPEN
 from marl_llm.inference.trie import Trie
@@ -39,6 +40,9 @@ class Chat:
     """
 
     def __init__(self, tokenizer: Any, *, free: bool = False, cache: int = 200_000) -> None:
+        """UserError for a tokenizer without a chat template, or without a token that ends a reply."""
+        if tokenizer.chat_template is None:
+            raise UserError(f"the model {tokenizer.name_or_path!r} has no chat template; expected an instruction-tuned model's folder")
         self.tokenizer, self.free = tokenizer, free
         self.decision = lru_cache(cache)(self._decision)
         self.reply = lru_cache(cache)(self._reply)
@@ -47,16 +51,19 @@ class Chat:
 
     @property
     def end(self) -> int:
-        """The token that ends a reply."""
-        return int(self.tokenizer.eos_token_id)
+        """The token that ends a legal reply."""
+        return self.ends[0]
 
     @cached_property
     def ends(self) -> tuple[int, ...]:
-        """The token that ends a reply, and the one that the template writes after it, where that is another."""
+        """Tokens that end a reply: the one that the template writes after it, and the tokenizer's own where that is another."""
         after = self._after(self._text([{"role": "user", "content": "A"}, {"role": "assistant", "content": MARK}], ask=False)).lstrip()
         first = self.tokenizer.encode(after, add_special_tokens=False)[:1] if after else []
         special = [token for token in first if token in self.tokenizer.all_special_ids or token in self.tokenizer.added_tokens_decoder]
-        return tuple(dict.fromkeys([self.end, *special]))
+        own = self.tokenizer.eos_token_id
+        if own is None and not special:
+            raise UserError(f"the model {self.tokenizer.name_or_path!r} has no token that ends a reply; set its tokenizer's eos_token")
+        return tuple(dict.fromkeys(special if own is None else [*special, int(own)]))
 
     @cached_property
     def system(self) -> bool:

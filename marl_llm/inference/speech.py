@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from marl_llm.errors import UserError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Speech:
@@ -16,3 +18,7 @@ class Speech:
     """What is asked: the current view; the seat's earlier views and moves as well; or a conversation that grows turn by turn."""
     max_new: int = 64
     """Most tokens of a free reply."""
+
+    def __post_init__(self) -> None:
+        if self.max_new < 1:
+            raise UserError(f"max_new is {self.max_new}; expected at least 1 token for a reply")

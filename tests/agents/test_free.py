@@ -78,6 +78,9 @@ def test_conversations_are_append_only():
         after = streams[batch["turn.stream"][t + 1]][: batch["turn.prompt_end"][t + 1]]
         whole = np.concatenate([before, replies[t]])
         assert after[: len(whole)].tolist() == whole.tolist()
+        cut = int(replies[t][-1]) not in agent.chat.ends
+        closed = [*([agent.chat.end] if cut else []), *agent.tokenizer.encode("<|user|>", add_special_tokens=False)]
+        assert after[len(whole) :][: len(closed)].tolist() == closed, "a reply that was cut is closed before the next question"
         checked += 1
     assert checked > 5
 

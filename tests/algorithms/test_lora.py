@@ -13,6 +13,7 @@ from marl_llm import registry
 from marl_llm.agents.pool import AgentPool
 from marl_llm.agents.saved import load_agent
 from marl_llm.algorithm import Setup
+from marl_llm.errors import UserError
 from marl_llm.exact import policy_of
 from marl_llm.inference.folder import write
 from marl_llm.play import play
@@ -84,10 +85,21 @@ def test_what_is_saved_is_a_plain_model_that_plays_the_same(base, tmp_path):
     run(algorithm, range(3, 4))  # saving has not touched the adapters in use
 
 
-def test_bfloat16_with_adapters_in_float32(base):
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"lora": -1}, "lora is -1"), ({"lora": 0, "dtype": "bfloat16"}, "bfloat16 rounds away"), ({"max_new": 0}, "max_new is 0")],
+)
+def test_settings_that_cannot_work_are_refused(base, settings, said):
+    with pytest.raises(UserError, match=said):
+        adapted(base, **settings)
+
+
+def test_bfloat16_with_adapters_in_float32(base, tmp_path):
     algorithm = adapted(base, dtype="bfloat16")
     kinds = {name: value.dtype for name, value in algorithm.policy.agent.model.named_parameters()}
     assert {kinds[name] for name in kinds if "lora_" in name} == {torch.float32}
     assert {kinds[name] for name in kinds if "lora_" not in name} == {torch.bfloat16}
     figures = run(algorithm, range(2))
     assert 0 < figures["logp_gap"] < 0.1, "sampled and learned in batches of other shapes, in bfloat16"
+    algorithm.save_agent("self", tmp_path)
+    assert load_agent(tmp_path).model.dtype == torch.float32, "rounded to bfloat16, merged weights would lose what was learned"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from marl_llm import registry
+from marl_llm.errors import UserError
 from marl_llm.inference.chat import Chat
 from tests.inference.models import tokenizer_of
 
@@ -59,6 +60,8 @@ def test_a_reply_may_end_by_the_template_s_own_token(speaker):
     assert tokenizer.convert_tokens_to_ids(end) in ends
     assert tokenizer.eos_token_id in ends
     assert len(ends) == (2 if style == "gemma" else 1)
+    legal = Chat(tokenizer).decision(registry.game("kuhn_poker"), 0, VIEW, MOVES).trie.replies
+    assert {tokenizer.decode(reply[-1]) for reply in legal} == {end}, "what is chosen ends as the template ends it"
 
 
 def test_a_conversation_grows_as_the_template_would_render_it(speaker):
@@ -82,3 +85,14 @@ def test_free_prompts_show_the_form_of_an_answer():
     chat = Chat(tokenizer_of("kuhn_poker"), free=True)
     text = tokenizer_of("kuhn_poker").decode(chat.decision(registry.game("kuhn_poker"), 0, VIEW, MOVES).prompt)
     assert "Answer with one of: <move>pass</move>, <move>bet</move>" in text
+
+
+def test_a_tokenizer_that_cannot_chat_is_refused():
+    tokenizer = copy.deepcopy(tokenizer_of("kuhn_poker"))
+    tokenizer.eos_token = None
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    with pytest.raises(UserError, match="no token that ends a reply"):
+        Chat(tokenizer).decision(registry.game("kuhn_poker"), 0, VIEW, MOVES)
+    tokenizer.chat_template = None
+    with pytest.raises(UserError, match="no chat template"):
+        Chat(tokenizer)

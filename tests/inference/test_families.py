@@ -11,8 +11,14 @@ from marl_llm.inference.decoder import Decoder
 from marl_llm.inference.forward import logits_at
 
 SHAPE = {
-    **{"vocab_size": 300, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4, "max_position_embeddings": 512},
-    **{"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16},
+    "vocab_size": 300,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 4,
+    "max_position_embeddings": 512,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
 }
 WINDOW = {"sliding_window": 8}
 FAMILIES = {"qwen2": {}, "qwen3": {}, "mistral": WINDOW, "gemma2": WINDOW, "gemma3_text": WINDOW | {"sliding_window_pattern": 2}}
