@@ -43,7 +43,8 @@ class MirrorDescent(Loss):
     eta: Anneal
     """Step size of an iteration; to converge it must fall with alpha."""
     magnet: Literal["uniform", "slow"] = "uniform"
-    """Uniform over the support, or a slow copy of the policy."""
+    """Uniform over the support, or a slow copy of the policy. Where the support is a whole vocabulary nothing pulls to uniform,
+    which would be noise."""
     slow_rate: float = 0.02
     """Share of the policy that the slow copy takes on an iteration."""
 
@@ -60,7 +61,8 @@ class MirrorDescent(Loss):
         inside = torch.isfinite(choices.old)
         magnet = -inside.sum(1, keepdim=True).to(logp.dtype).log() if reference is None else reference
         mass = choices.mass
-        kl_magnet = (mass * divergence(logp, magnet, choices)).sum()
+        pulled = mass * ~choices.whole if reference is None else mass
+        kl_magnet = (pulled * divergence(logp, magnet, choices)).sum()
         kl_old = (mass * divergence(logp, choices.old, choices)).sum()
         loss = -gain + self.alpha.at(progress) * kl_magnet + kl_old / self.eta.at(progress)
         return loss, {"kl_magnet": kl_magnet, "kl_old": kl_old, "entropy": entropy(logp, choices)}
