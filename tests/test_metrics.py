@@ -64,7 +64,10 @@ def test_weights_and_biases_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     metrics.write(3, {"loss": 0.5})
     metrics.close()
     (file,) = run.glob("wandb/offline-run-*/run-*.wandb")
-    assert all(word in file.read_bytes() for word in (b"my-project", b"my-run", b"seed", b"loss"))
+    words, until = (b"my-project", b"my-run", b"seed", b"loss"), time.monotonic() + 10
+    while not all(word in file.read_bytes() for word in words):  # its service writes a moment after the run is closed
+        assert time.monotonic() < until
+        time.sleep(0.05)
     assert read(run) == [{"step": 3, "loss": 0.5}]
 
 
