@@ -84,6 +84,8 @@ class Training:
     def step(self, stop: Callable[[], bool]) -> dict[str, float] | None:
         """One iteration; its figures, or None if it was stopped before anything was learned."""
         began = perf_counter()
+        averages = [truth.average for truth in self.truths.values() if truth.average]
+        before = [average.mass for average in averages]
         for truth in self.truths.values():
             truth.observe(self.agent, self.done)
         due = self.done % self.run.evaluate_every == 0
@@ -93,6 +95,8 @@ class Training:
         batch = Batch.concat(list(play(self.algorithm.plan(self.done), self.pool, registry.game, in_flight=self.run.in_flight, stop=stop)))
         played = perf_counter()
         if stop():
+            for average, mass in zip(averages, before, strict=True):  # a resumed run counts this iteration again
+                average.mass = mass
             return None
         self.league.observe(batch)
         if due:

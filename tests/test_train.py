@@ -23,6 +23,7 @@ from marl_llm.algorithm import Setup
 from marl_llm.cli import main
 from marl_llm.play import play
 from marl_llm.records import Batch
+from marl_llm.train import Run, Training
 from tests.inference.models import random_agent
 
 QUICK = ["--sampler.matches", "128", "--horizon", "8", "--evaluate-every", "2", "--checkpoint-every", "2"]
@@ -194,3 +195,14 @@ def test_a_run_on_a_game_file_goes_on_from_any_folder(tmp_path, monkeypatch, cap
     (tmp_path / "here" / "own.py").write_text(template.read_text() + "\n# changed\n")
     assert main(["train", "mars", "--out", str(out), "--steps", "3", "--resume"]) == 2
     assert "own.py:NewGame has changed since this run began" in capsys.readouterr().err
+
+
+def test_an_iteration_that_was_stopped_is_not_counted(tmp_path):
+    """The averaged policy takes in the policy of an iteration once, also where that iteration is stopped and played again."""
+    training = Training(recipe, Run(game=("kuhn_poker",), model="tabular"), tmp_path, print)
+    (truth,) = training.truths.values()
+    training.step(lambda: False)
+    before = truth.average.mass
+    assert training.step(lambda: True) is None
+    assert truth.average.mass is before
+    assert training.done == 1
