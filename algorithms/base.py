@@ -41,7 +41,7 @@ def make_policy(setup: Setup, language: Language) -> Policy:
     model, tokenizer = read(folder)
     model = model.to(getattr(torch, language.dtype))
     adapted = with_adapters(model, language.lora, setup.seed) if language.lora else None
-    return LanguagePolicy(agent_of(model, tokenizer, language), adapted)
+    return LanguagePolicy(agent_of(model, tokenizer, language), adapted, folder)
 
 
 def with_adapters(model: Any, rank: int, seed: int) -> Any:

@@ -57,3 +57,6 @@ class Composed:
 
     def save_agent(self, player: str, folder: Path) -> None:
         self.policy.save_agent(folder)
+
+    def save_past(self, player: str, folder: Path) -> None:
+        self.policy.save_past(folder)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from algorithms.parts import Choices
+from marl_llm.agents import adapters
 from marl_llm.agents.free import FreeAgent
 from marl_llm.agents.language import LanguageAgent
 from marl_llm.checkpoint import load_json, load_tensors, save_json, save_tensors
@@ -32,9 +33,9 @@ class LanguagePolicy:
     """The agent's model, trained in the parameters that ask for gradients, with a linear critic on its last hidden state. A
     choice is a token that was not forced."""
 
-    def __init__(self, agent: LanguageAgent | FreeAgent, adapted: Any = None) -> None:
-        """``adapted`` is PEFT's wrapper of the agent's model, where adapters alone are trained."""
-        self.agent, self.adapted = agent, adapted
+    def __init__(self, agent: LanguageAgent | FreeAgent, adapted: Any = None, base: Path | None = None) -> None:
+        """``adapted`` is PEFT's wrapper of the agent's model, where adapters alone are trained, and ``base`` the model's folder."""
+        self.agent, self.adapted, self.base = agent, adapted, base
         self.critic = torch.nn.Linear(agent.model.config.hidden_size, 1)
         torch.nn.init.zeros_(self.critic.weight)
         torch.nn.init.zeros_(self.critic.bias)
@@ -145,6 +146,13 @@ class LanguagePolicy:
     def save_agent(self, folder: Path) -> None:
         """A plain model; adapters are merged into its weights in float32, where no step of theirs is rounded away."""
         self.agent.save(folder, self.agent.model if self.adapted is None else copy.deepcopy(self.adapted).float().merge_and_unload())
+
+    def save_past(self, folder: Path) -> None:
+        """Adapters alone where these alone are trained: all pasts of a run then share one base."""
+        if self.adapted is None or self.base is None:
+            self.save_agent(folder)
+        else:
+            adapters.save(folder, self.adapted, self.base, self.agent.speech)
 
 
 class _Tokens:

@@ -219,6 +219,10 @@ class Policy(Protocol):
         """The player alone."""
         ...
 
+    def save_past(self, folder: Path) -> None:
+        """The same for a league of this run."""
+        ...
+
 
 @dataclass(frozen=True)
 class Learner:

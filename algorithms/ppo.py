@@ -236,3 +236,6 @@ class PPOAlgorithm:
 
     def save_agent(self, player: str, folder: Path) -> None:
         self.agents[player].save(folder)
+
+    def save_past(self, player: str, folder: Path) -> None:
+        self.save_agent(player, folder)

@@ -114,6 +114,9 @@ class TabularPolicy:
             },
         )
 
+    def save_past(self, folder: Path) -> None:
+        self.save_agent(folder)
+
 
 def load(folder: Path) -> Table:
     """A saved table as a player."""

@@ -84,6 +84,10 @@ class Algorithm(Protocol):
         """The player alone, playable without this algorithm: ``agent.json`` names the loader."""
         ...
 
+    def save_past(self, player: str, folder: Path) -> None:
+        """The same for a league of this run, in a form that costs little where its members share a base."""
+        ...
+
 
 class Recipe(Protocol):
     """A frozen dataclass of settings that builds its algorithm."""

@@ -23,7 +23,7 @@ Draw = Literal["uniform", "prioritised"]
 
 
 class League:
-    """``folder`` holds the members' folders; ``save(player, folder)`` writes a learner as it is now, see ``Algorithm.save_agent``."""
+    """``folder`` holds the members' folders; ``save(player, folder)`` writes a learner as it is now, see ``Algorithm.save_past``."""
 
     def __init__(self, folder: Path, save: Callable[[str, Path], None]) -> None:
         self.folder, self._save = folder, save

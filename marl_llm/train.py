@@ -69,7 +69,7 @@ class Training:
         if run.wandb and not find_spec("wandb"):
             raise MissingExtra("--wandb", "wandb")
         self.run, self.folder = run, folder
-        self.league = League(folder / "league", lambda player, into: self.algorithm.save_agent(player, into))
+        self.league = League(folder / "league", lambda player, into: self.algorithm.save_past(player, into))
         self.algorithm: Algorithm = recipe.build(Setup(run.game, registry.game, run.model, run.seed, report, self.league))
         self.pool = AgentPool(self.algorithm.agents, self.league.members)
         self.done = 0

@@ -16,14 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from marl_llm.inference.forward import MIN_SHARED, cache_argument, common_prefix, logits_of
 from marl_llm.seeding import uniform
 
 SLACK = 8
-"""Rows are let in, and spent ones dropped, when one in so many is free: each change copies the cache once."""
+"""Requests are let in when one row in so many is free: an intake costs about as much as a step, however few it reads."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +42,26 @@ class _Waiting(NamedTuple):
     max_new: int
 
 
+class _Read(NamedTuple):
+    """Prompts that the model has read: keys and values of every layer [rows, heads, columns, width], ``seen`` [rows, columns]
+    which columns are a prompt's own, ``hidden`` [rows, hidden] the state that its first token is drawn from."""
+
+    layers: list[tuple[Tensor, Tensor]]
+    seen: Tensor
+    hidden: Tensor
+
+
 class Decoder:
     """``model`` is a causal language model of transformers; ``end`` its tokens that end a reply; ``rows`` speak at once."""
 
     def __init__(self, model: Any, end: tuple[int, ...], *, rows: int = 128, share: bool = True) -> None:
-        self.model, self.end, self.rows, self.share = model, torch.tensor(end), rows, share
+        self.model, self.end, self.rows, self.share = model, np.asarray(end), rows, share
         self.queue: deque[_Waiting] = deque()
-        self.batch: _Batch | None = None
+        self.batch = _Batch()
 
     def __len__(self) -> int:
         """Requests that are not finished."""
-        return len(self.queue) + (0 if self.batch is None else int(self.batch.live.sum()))
+        return len(self.queue) + len(self.batch.requests)
 
     def submit(self, id: int, prompt: NDArray[np.int32], seed: int, max_new: int) -> None:
         """Ask for a reply of at most ``max_new`` tokens to ``prompt``."""
@@ -62,24 +70,20 @@ class Decoder:
     @torch.no_grad()
     def step(self) -> list[Spoken]:
         """Draw one token for every speaking row; the replies that this finished."""
-        live = 0 if self.batch is None else int(self.batch.live.sum())
-        spent = 0 if self.batch is None else len(self.batch.live) - live
-        room = self.rows - live
-        joining = self.queue and (room >= max(1, self.rows // SLACK) or not live)
-        if self.batch is not None and (joining or not live or spent >= max(1, self.rows // SLACK)):
-            self.batch = self.batch.only_live() if live else None
-        if joining:
+        speaking = len(self.batch.requests)
+        room = self.rows - speaking
+        if self.queue and (room >= max(1, self.rows // SLACK) or not speaking):
+            wanted = min(self.rows, len(self))
             taken = [self.queue.popleft() for _ in range(min(room, len(self.queue)))]
-            fresh = self._read(taken)
-            self.batch = fresh if self.batch is None else self.batch.joined(fresh)
-        if self.batch is None:
+            self.batch.join(taken, self._read(taken), wanted)
+        if not self.batch.requests:
             return []
         done = self.batch.draw(self.model, self.end)
-        if self.batch.live.any():
+        if self.batch.requests:
             self.batch.advance(self.model)
         return done
 
-    def _read(self, taken: list[_Waiting]) -> _Batch:
+    def _read(self, taken: list[_Waiting]) -> _Read:
         """Run the model over new prompts: each distinct one once, behind their common beginning."""
         known: dict[Any, int] = {}
         told = [request.prompt.tobytes() if self.share else i for i, request in enumerate(taken)]
@@ -108,85 +112,121 @@ class Decoder:
             input_ids=tokens.to(device), attention_mask=seen.long().to(device), position_ids=position.to(device), **held
         ).last_hidden_state
         rows = torch.tensor(of)
-        layers = [_Growing(keys[rows], values[rows]) for keys, values in ((layer.keys, layer.values) for layer in _layers(cache))]
-        return _Batch(taken, layers, seen[rows], states[rows, -1], torch.tensor([len(request.prompt) for request in taken]))
+        return _Read([(layer.keys[rows], layer.values[rows]) for layer in _layers(cache)], seen[rows], states[rows, -1])
 
 
 class _Batch:
-    """Rows that speak. ``layers`` hold keys and values [rows, heads, columns, width], ``seen`` [rows, columns] which columns
-    are a row's own, ``hidden`` [rows, hidden] the state that the next token is drawn from, ``position`` [rows] of that token."""
+    """Replies under way, one row each, and room for more.
 
-    def __init__(self, requests: list[_Waiting], layers: list[_Growing], seen: Tensor, hidden: Tensor, position: Tensor) -> None:
-        self.requests, self.layers, self.seen, self.hidden, self.position = requests, layers, seen, hidden, position
-        count, longest = len(requests), max(request.max_new for request in requests)
-        self.live = np.ones(count, bool)
-        self.said = np.zeros(count, np.int64)
-        self.tokens, self.logp = np.zeros((count, longest), np.int32), np.zeros((count, longest), np.float32)
-        self.seeds = np.asarray([request.seed for request in requests], np.uint64)
-        self.limit = np.asarray([request.max_new for request in requests])
+    What is read and said stands in columns, of which ``used`` are filled in all rows alike: a request joins with its prompt in
+    the last of them, and every step fills the next. So nothing is copied when a request joins; when one leaves, the last row
+    takes its place. ``layers`` have room for [rows, heads, columns, width]; ``seen`` (the row's own), ``tokens`` and ``logp``
+    are [rows, columns]; ``said`` counts the tokens of each reply.
+    """
 
-    def draw(self, model: Any, end: Tensor) -> list[Spoken]:
-        """One token for every live row; the replies that are now complete."""
+    def __init__(self) -> None:
+        self.requests: list[_Waiting] = []
+        self.said = np.zeros(0, np.int64)
+        self.used = 0
+        self.layers: list[_Columns] = []
+        self.seen, self.tokens, self.logp = (torch.zeros(0, 0, dtype=kind) for kind in (torch.bool, torch.int64, torch.float32))
+        self.hidden = torch.zeros(0)
+
+    def join(self, requests: list[_Waiting], read: _Read, wanted: int) -> None:
+        """Let requests in; so many rows will be ``wanted`` as far as is known."""
+        before, length = len(self.requests), read.seen.shape[1]
+        if not self.layers:
+            self.layers = [_Columns(keys[:0, :, :0], values[:0, :, :0]) for keys, values in read.layers]
+        if before + len(requests) > len(self.seen) or length > self.used:
+            self._arrange(wanted, length)
+        rows, columns = slice(before, before + len(requests)), slice(self.used - length, self.used)
+        for layer, (keys, values) in zip(self.layers, read.layers, strict=True):
+            layer.room[0][rows, :, columns], layer.room[1][rows, :, columns] = keys, values
+        self.seen[rows] = False
+        self.seen[rows, columns] = read.seen
+        self.hidden = torch.cat([self.hidden, read.hidden]) if before else read.hidden
+        self.requests += requests
+        self.said = np.concatenate([self.said, np.zeros(len(requests), np.int64)])
+
+    def draw(self, model: Any, end: NDArray[np.int64]) -> list[Spoken]:
+        """One token for every row; the replies that are now complete."""
+        if self.used == self.seen.shape[1]:
+            self._arrange(len(self.requests), 0)
         logp = logits_of(model, self.hidden).float().log_softmax(1)
-        point = torch.from_numpy(uniform(self.seeds, self.said)).to(logp.device)[:, None]
+        seeds = np.asarray([request.seed for request in self.requests], np.uint64)
+        point = torch.from_numpy(uniform(seeds, self.said)).to(logp.device)[:, None]
         cumulative = logp.exp().cumsum(1, dtype=torch.float64)
-        self.next = torch.searchsorted(cumulative, point * cumulative[:, -1:], right=True)[:, 0].clamp(max=logp.shape[1] - 1)
-        chosen = logp.gather(1, self.next[:, None])[:, 0].cpu().numpy()
-        ids = self.next.cpu().numpy()
-        live = np.flatnonzero(self.live)
-        self.tokens[live, self.said[live]], self.logp[live, self.said[live]] = ids[live], chosen[live]
-        self.said[live] += 1
-        ended = np.isin(ids, end.numpy())
-        done = np.flatnonzero(self.live & (ended | (self.said >= self.limit)))
-        self.live[done] = False
-        return [
-            Spoken(self.requests[i].id, self.tokens[i, : self.said[i]], self.logp[i, : self.said[i]], bool(ended[i])) for i in done.tolist()
-        ]
+        token = torch.searchsorted(cumulative, point * cumulative[:, -1:], right=True).clamp(max=logp.shape[1] - 1)
+        rows = slice(len(self.requests))
+        self.tokens[rows, self.used], self.logp[rows, self.used] = token[:, 0], logp.gather(1, token)[:, 0]
+        self.seen[rows, self.used] = True
+        self.used += 1
+        self.said += 1
+        ended = (self.tokens[rows, self.used - 1].numpy()[:, None] == end).any(1)
+        limit = np.asarray([request.max_new for request in self.requests])
+        done = np.flatnonzero(ended | (self.said >= limit)).tolist()
+        spoken = [self._spoken(i, bool(ended[i])) for i in done]
+        self._leave(done)
+        return spoken
+
+    def _spoken(self, row: int, ended: bool) -> Spoken:
+        reply = slice(self.used - int(self.said[row]), self.used)
+        return Spoken(
+            self.requests[row].id, self.tokens[row, reply].numpy().astype(np.int32), self.logp[row, reply].numpy().copy(), ended
+        )
+
+    def _leave(self, done: list[int]) -> None:
+        """Take replies out; the last rows move into the places of those that leave."""
+        left = len(self.requests) - len(done)
+        into = [row for row in done if row < left]
+        last = [row for row in range(left, len(self.requests)) if row not in done]
+        for to, row in zip(into, last, strict=True):
+            self.requests[to] = self.requests[row]
+            self.said[to] = self.said[row]
+            for held in (self.seen, self.tokens, self.logp, *(room for layer in self.layers for room in layer.room)):
+                held[to] = held[row]
+        del self.requests[left:]
+        self.said = self.said[:left]
 
     def advance(self, model: Any) -> None:
         """Read the tokens just drawn."""
         decoder = model.get_decoder()
-        cache = DynamicCache()
-        cache.layers = [*self.layers]
-        self.seen = torch.cat([self.seen, torch.ones(len(self.seen), 1, dtype=torch.bool)], 1)
+        cache, rows = DynamicCache(), slice(len(self.requests))
+        cache.layers = [layer.shown(len(self.requests), self.used - 1) for layer in self.layers]
+        position = torch.tensor([len(request.prompt) for request in self.requests]) + torch.from_numpy(self.said - 1)
         out = decoder(
-            input_ids=self.next[:, None],
-            attention_mask=self.seen.long().to(self.next.device),
-            position_ids=self.position[:, None].to(self.next.device),
+            input_ids=self.tokens[rows, self.used - 1 : self.used].to(model.device),
+            attention_mask=self.seen[rows, : self.used].to(model.device),
+            position_ids=position[:, None].to(model.device),
             use_cache=True,
             **{cache_argument(decoder): cache},
         )
         self.hidden = out.last_hidden_state[:, -1]
-        self.position = self.position + 1
 
-    def only_live(self) -> _Batch:
-        """The rows that still speak, without the columns that none of them needs."""
-        rows = np.flatnonzero(self.live)
-        index = torch.from_numpy(rows)
-        seen = self.seen[index]
-        columns = seen.any(0).nonzero()[:, 0]
-        dense = len(columns) == seen.shape[1]
-        layers = [layer.part(index, None if dense else columns) for layer in self.layers]
-        part = _Batch([self.requests[i] for i in rows.tolist()], layers, seen[:, columns], self.hidden[index], self.position[index])
-        width = part.tokens.shape[1]
-        part.said, part.tokens, part.logp = self.said[rows], self.tokens[rows, :width], self.logp[rows, :width]
-        return part
+    def _arrange(self, rows: int, length: int) -> None:
+        """Make room for so many rows, with at least ``length`` columns filled and some free; columns that no row needs go."""
+        count = len(self.requests)
+        needed = self.seen[:count, : self.used].any(0).nonzero()[:, 0]
+        first = int(needed[0]) if len(needed) else self.used
+        kept = self.used - first
+        used = max(kept, length)
+        columns = used + max(used // SLACK, 16)
 
-    def joined(self, other: _Batch) -> _Batch:
-        """Both batches' rows in one; the shorter is padded on the left."""
-        columns = max(self.seen.shape[1], other.seen.shape[1])
-        layers = [a.joined(b, columns) for a, b in zip(self.layers, other.layers, strict=True)]
-        seen = torch.cat([functional.pad(x.seen, (columns - x.seen.shape[1], 0)) for x in (self, other)])
-        hidden, position = torch.cat([self.hidden, other.hidden]), torch.cat([self.position, other.position])
-        both = _Batch([*self.requests, *other.requests], layers, seen, hidden, position)
-        both.said = np.concatenate([self.said, other.said])
-        for now, before in ((both.tokens, self.tokens), (both.logp, self.logp)):
-            now[: len(before), : before.shape[1]] = before
-        return both
+        def moved(held: Tensor, dim: int) -> Tensor:
+            shape = [rows, *held.shape[1:]]
+            shape[dim] = columns
+            room = held.new_zeros(shape)
+            room[:count].narrow(dim, used - kept, kept).copy_(held[:count].narrow(dim, first, kept))
+            return room
+
+        self.seen, self.tokens, self.logp = (moved(held, 1) for held in (self.seen, self.tokens, self.logp))
+        for layer in self.layers:
+            layer.room = [moved(held, 2) for held in layer.room]
+        self.used = used
 
 
-class _Growing(DynamicLayer):
-    """A cache layer that grows in place, by an eighth at a time, instead of being copied at every token."""
+class _Columns(DynamicLayer):
+    """A cache layer that writes new columns into room that is there, instead of being copied at every token."""
 
     keys: Tensor
     values: Tensor
@@ -194,29 +234,20 @@ class _Growing(DynamicLayer):
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         super().__init__()
         self.lazy_initialization(keys, values)
-        self.keys, self.values = keys, values
         self.room = [keys, values]
 
+    def shown(self, rows: int, columns: int) -> _Columns:
+        """This layer with so many rows and columns filled."""
+        self.keys, self.values = (room[:rows, :, :columns] for room in self.room)
+        return self
+
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        used = self.keys.shape[2]
+        rows, used = len(self.keys), self.keys.shape[2]
         total = used + key_states.shape[2]
-        if total > self.room[0].shape[2]:
-            more = max(total // SLACK, 16)
-            self.room = [functional.pad(x, (0, 0, 0, total + more - used)) for x in (self.keys, self.values)]
         for room, new in zip(self.room, (key_states, value_states), strict=True):
-            room[:, :, used:total] = new
-        self.keys, self.values = (room[:, :, :total] for room in self.room)
+            room[:rows, :, used:total] = new
+        self.shown(rows, total)
         return self.keys, self.values
-
-    def part(self, rows: Tensor, columns: Tensor | None) -> _Growing:
-        """The given rows, and of them the given columns."""
-        kept = [x[rows] if columns is None else x[rows][:, :, columns] for x in (self.keys, self.values)]
-        return _Growing(*kept)
-
-    def joined(self, other: _Growing, columns: int) -> _Growing:
-        """The rows of both, padded on the left to so many columns."""
-        pairs = ((self.keys, other.keys), (self.values, other.values))
-        return _Growing(*(torch.cat([functional.pad(x, (0, 0, columns - x.shape[2], 0)) for x in pair]) for pair in pairs))
 
 
 def _layers(cache: DynamicCache) -> list[Any]:

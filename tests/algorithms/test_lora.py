@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from marl_llm import registry
 from marl_llm.agents.pool import AgentPool
 from marl_llm.agents.saved import load_agent
 from marl_llm.algorithm import Setup
+from marl_llm.cli import main
 from marl_llm.errors import UserError
 from marl_llm.exact import policy_of
 from marl_llm.inference.folder import write
@@ -103,3 +105,57 @@ def test_bfloat16_with_adapters_in_float32(base, tmp_path):
     assert 0 < figures["logp_gap"] < 0.1, "sampled and learned in batches of other shapes, in bfloat16"
     algorithm.save_agent("self", tmp_path)
     assert load_agent(tmp_path).model.dtype == torch.float32, "rounded to bfloat16, merged weights would lose what was learned"
+
+
+def test_pasts_share_one_base_and_play_as_they_did(base, tmp_path):
+    """Two pasts and the learner take turns on one base: each plays by its own adapters."""
+    algorithm, tree = adapted(base), tree_of(registry.game("kuhn_poker"))
+    policies = []
+    for k in range(2):
+        run(algorithm, range(2 * k, 2 * k + 2))
+        (tmp_path / str(k)).mkdir()
+        algorithm.save_past("self", tmp_path / str(k))
+        policies.append(policy_of(tree, algorithm.policy.agent))
+    pasts = [load_agent(tmp_path / str(k)) for k in range(2)]
+    assert pasts[0].model.base is pasts[1].model.base
+    for k in (0, 1, 0):
+        pasts[k].updated()  # forget what was computed: compute it again
+        assert policy_of(tree, pasts[k]) == pytest.approx(policies[k], abs=1e-5)
+    assert abs(policies[0] - policies[1]).max() > 1e-3
+    assert policy_of(tree, algorithm.policy.agent) == pytest.approx(policies[1], abs=1e-6)
+    size = sum(path.stat().st_size for path in (tmp_path / "0").iterdir())
+    assert size < sum(path.stat().st_size for path in base.iterdir()) / 2
+
+
+def test_a_past_without_its_base_is_refused_in_one_line(base, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(base, moved)
+    algorithm = adapted(moved)
+    (tmp_path / "past").mkdir()
+    algorithm.save_past("self", tmp_path / "past")
+    shutil.rmtree(moved)
+    with pytest.raises(UserError, match=r"base model of .* is not at .* any more"):
+        load_agent(tmp_path / "past")
+
+
+def test_a_league_of_adapters_resumes_bit_for_bit(base, tmp_path):
+    flags = [
+        "--model",
+        str(base),
+        "--language.lora",
+        "2",
+        "--sampler.mirror.matches",
+        "64",
+        "--sampler.every",
+        "1",
+        "--checkpoint-every",
+        "2",
+    ]
+    command = ["train", "mars-league", "--game", "kuhn_poker", *flags]
+    assert main([*command, "--steps", "4", "--out", str(tmp_path / "whole")]) == 0
+    assert main([*command, "--steps", "2", "--out", str(tmp_path / "parts")]) == 0
+    assert main([*command, "--steps", "4", "--out", str(tmp_path / "parts"), "--resume"]) == 0
+    names = [path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole" / "checkpoints").rglob("*.safetensors")]
+    assert names
+    assert all((tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes() for name in names)
+    assert list((tmp_path / "whole" / "league").rglob("adapter_model.safetensors"))

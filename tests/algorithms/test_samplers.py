@@ -24,7 +24,7 @@ from tests.inference.models import random_agent
 
 def composed(sampler, folder: Path, model: str = "tabular", games=("kuhn_poker",)) -> Composed:
     """A method with this sampler and a league in ``folder``."""
-    league = League(folder / "league", lambda player, into: algorithm.save_agent(player, into))
+    league = League(folder / "league", lambda player, into: algorithm.save_past(player, into))
     algorithm = Composed(replace(recipe, sampler=sampler), Setup(games, registry.game, model, 7, league=league))
     return algorithm
 
