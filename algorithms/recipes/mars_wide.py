@@ -15,7 +15,7 @@ recipe = Method(
     sampler=SelfPlay(matches=8192, opening=4),
     reward=GameReward(),
     credit=TurnLevel(),
-    loss=MirrorDescent(alpha=Anneal(start=0.12, end=0.05), eta=Anneal(start=0.4, end=0.1)),
+    loss=MirrorDescent(alpha=Anneal(start=0.12, end=0.085), eta=Anneal(start=0.4, end=0.1)),
     learner=Adam(rate=Anneal(start=5e-4, end=5e-5), epochs=2, minibatch=96),
-    horizon=160,
+    horizon=120,
 )

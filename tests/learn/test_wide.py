@@ -36,7 +36,7 @@ def trained(tmp_path, capsys, game, seed, *flags):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_tic_tac_toe(tmp_path, capsys, seed):
-    found, records, seconds = trained(tmp_path, capsys, "tic_tac_toe", seed, "--sampler.matches", "2048", "--horizon", "110")
+    found, records, seconds = trained(tmp_path, capsys, "tic_tac_toe", seed, "--sampler.matches", "1024", "--horizon", "120")
     (x, o), (dx, do) = ([met["mean"] for met in [score[part] for score in found["anchors"][name]["seats"]]] for name, part in PARTS)
     boards = [record["information_sets"] for record in records if "information_sets" in record]
     told = {
