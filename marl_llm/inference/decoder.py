@@ -9,6 +9,7 @@ what a request says does not depend on which others run beside it (but for the r
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ from marl_llm.seeding import uniform
 
 SLACK = 8
 """Requests are let in when one row in so many is free: an intake costs about as much as a step, however few it reads."""
+FREE = 2
+"""Free columns are one in so many of those in use, when room is made."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Decoder:
 
     def __init__(self, model: Any, end: tuple[int, ...], *, rows: int = 128, share: bool = True) -> None:
         self.model, self.end, self.rows, self.share = model, np.asarray(end), rows, share
+        self.decoder = model.get_decoder()
+        self.cache = cache_argument(self.decoder)
         self.queue: deque[_Waiting] = deque()
         self.batch = _Batch()
 
@@ -80,8 +85,16 @@ class Decoder:
             return []
         done = self.batch.draw(self.model, self.end)
         if self.batch.requests:
-            self.batch.advance(self.model)
+            self.batch.advance(self._run)
+        else:
+            self.batch = _Batch()  # gives its memory back
         return done
+
+    def _run(self, cache: DynamicCache, tokens: Tensor, seen: Tensor, position: Tensor) -> Tensor:
+        """Last hidden states at ``tokens`` [rows, new columns], which ``cache`` takes in; ``seen`` covers all columns."""
+        read = {"input_ids": tokens, "attention_mask": seen, "position_ids": position}
+        on_device = {name: value.to(self.model.device) for name, value in read.items()}
+        return self.decoder(**on_device, use_cache=True, **{self.cache: cache}).last_hidden_state
 
     def _read(self, taken: list[_Waiting]) -> _Read:
         """Run the model over new prompts: each distinct one once, behind their common beginning."""
@@ -93,11 +106,10 @@ class Decoder:
         share = self.share and len(prompts) > 1 and not getattr(self.model.config, "sliding_window", None)
         shared = common_prefix([prompt.numpy() for prompt in prompts]) if share else 0
         shared = shared if shared >= MIN_SHARED else 0
-        decoder, device = self.model.get_decoder(), self.model.device
         cache = DynamicCache()  # without the model's windows, which its masks know: every layer keeps the same columns
-        held: dict[str, Any] = {"use_cache": True, cache_argument(decoder): cache}
         if shared:
-            decoder(input_ids=prompts[0][None, :shared].to(device), **held)
+            head = prompts[0][None, :shared]
+            self._run(cache, head, torch.ones_like(head, dtype=torch.bool), torch.arange(shared)[None])
             cache.batch_repeat_interleave(len(prompts))
         longest = max(len(prompt) for prompt in prompts) - shared
         tokens = torch.zeros(len(prompts), longest, dtype=torch.int64)
@@ -108,9 +120,7 @@ class Decoder:
             tokens[i, longest - own :] = prompt[shared:]
             seen[i, shared + longest - own :] = True
         position = (seen.long().cumsum(1) - 1).clamp(min=0)[:, shared:]
-        states = decoder(
-            input_ids=tokens.to(device), attention_mask=seen.long().to(device), position_ids=position.to(device), **held
-        ).last_hidden_state
+        states = self._run(cache, tokens, seen, position)
         rows = torch.tensor(of)
         return _Read([(layer.keys[rows], layer.values[rows]) for layer in _layers(cache)], seen[rows], states[rows, -1])
 
@@ -118,15 +128,15 @@ class Decoder:
 class _Batch:
     """Replies under way, one row each, and room for more.
 
-    What is read and said stands in columns, of which ``used`` are filled in all rows alike: a request joins with its prompt in
-    the last of them, and every step fills the next. So nothing is copied when a request joins; when one leaves, the last row
-    takes its place. ``layers`` have room for [rows, heads, columns, width]; ``seen`` (the row's own), ``tokens`` and ``logp``
-    are [rows, columns]; ``said`` counts the tokens of each reply.
+    What is read and said stands in columns that all rows share: a request joins with its prompt in the last of the ``used``
+    ones, and every step fills the next. So nothing is copied when a request joins; when one leaves, the last row takes its
+    place. ``layers`` have room for [rows, heads, columns, width]; ``seen`` (which columns are a row's own), ``tokens`` and
+    ``logp`` are [rows, columns]; a row begins at column ``start`` and has ``said`` tokens of its reply.
     """
 
     def __init__(self) -> None:
         self.requests: list[_Waiting] = []
-        self.said = np.zeros(0, np.int64)
+        self.start, self.said = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self.used = 0
         self.layers: list[_Columns] = []
         self.seen, self.tokens, self.logp = (torch.zeros(0, 0, dtype=kind) for kind in (torch.bool, torch.int64, torch.float32))
@@ -140,13 +150,15 @@ class _Batch:
         if before + len(requests) > len(self.seen) or length > self.used:
             self._arrange(wanted, length)
         rows, columns = slice(before, before + len(requests)), slice(self.used - length, self.used)
-        for layer, (keys, values) in zip(self.layers, read.layers, strict=True):
-            layer.room[0][rows, :, columns], layer.room[1][rows, :, columns] = keys, values
+        for layer, states in zip(self.layers, read.layers, strict=True):
+            for room, new in zip(layer.room, states, strict=True):
+                room[rows, :, columns] = new
         self.seen[rows] = False
         self.seen[rows, columns] = read.seen
         self.hidden = torch.cat([self.hidden, read.hidden]) if before else read.hidden
         self.requests += requests
-        self.said = np.concatenate([self.said, np.zeros(len(requests), np.int64)])
+        self.start = np.append(self.start, np.full(len(requests), columns.start))
+        self.said = np.append(self.said, np.zeros(len(requests), np.int64))
 
     def draw(self, model: Any, end: NDArray[np.int64]) -> list[Spoken]:
         """One token for every row; the replies that are now complete."""
@@ -157,71 +169,66 @@ class _Batch:
         point = torch.from_numpy(uniform(seeds, self.said)).to(logp.device)[:, None]
         cumulative = logp.exp().cumsum(1, dtype=torch.float64)
         token = torch.searchsorted(cumulative, point * cumulative[:, -1:], right=True).clamp(max=logp.shape[1] - 1)
-        rows = slice(len(self.requests))
-        self.tokens[rows, self.used], self.logp[rows, self.used] = token[:, 0], logp.gather(1, token)[:, 0]
-        self.seen[rows, self.used] = True
+        rows, column = slice(len(self.requests)), self.used
+        self.tokens[rows, column], self.logp[rows, column] = token[:, 0], logp.gather(1, token)[:, 0]
+        self.seen[rows, column] = True
         self.used += 1
         self.said += 1
-        ended = (self.tokens[rows, self.used - 1].numpy()[:, None] == end).any(1)
-        limit = np.asarray([request.max_new for request in self.requests])
-        done = np.flatnonzero(ended | (self.said >= limit)).tolist()
-        spoken = [self._spoken(i, bool(ended[i])) for i in done]
+        ended = (self.tokens[rows, column].numpy()[:, None] == end).any(1)
+        done = np.flatnonzero(ended | (self.said >= [request.max_new for request in self.requests])).tolist()
+        spoken = [self._spoken(row, bool(ended[row])) for row in done]
         self._leave(done)
         return spoken
 
     def _spoken(self, row: int, ended: bool) -> Spoken:
         reply = slice(self.used - int(self.said[row]), self.used)
-        return Spoken(
-            self.requests[row].id, self.tokens[row, reply].numpy().astype(np.int32), self.logp[row, reply].numpy().copy(), ended
-        )
+        tokens, logp = self.tokens[row, reply].numpy().astype(np.int32), self.logp[row, reply].numpy().copy()
+        return Spoken(self.requests[row].id, tokens, logp, ended)
 
     def _leave(self, done: list[int]) -> None:
         """Take replies out; the last rows move into the places of those that leave."""
         left = len(self.requests) - len(done)
         into = [row for row in done if row < left]
         last = [row for row in range(left, len(self.requests)) if row not in done]
+        held_by_rows: list[Any] = [self.start, self.said, self.seen, self.tokens, self.logp]
+        held_by_rows += [room for layer in self.layers for room in layer.room]
         for to, row in zip(into, last, strict=True):
             self.requests[to] = self.requests[row]
-            self.said[to] = self.said[row]
-            for held in (self.seen, self.tokens, self.logp, *(room for layer in self.layers for room in layer.room)):
+            for held in held_by_rows:
                 held[to] = held[row]
         del self.requests[left:]
-        self.said = self.said[:left]
+        self.start, self.said = self.start[:left], self.said[:left]
 
-    def advance(self, model: Any) -> None:
+    def advance(self, run: Callable[[DynamicCache, Tensor, Tensor, Tensor], Tensor]) -> None:
         """Read the tokens just drawn."""
-        decoder = model.get_decoder()
-        cache, rows = DynamicCache(), slice(len(self.requests))
-        cache.layers = [layer.shown(len(self.requests), self.used - 1) for layer in self.layers]
+        rows = slice(len(self.requests))
+        first, last = int(self.start.min()), self.used - 1
+        cache = DynamicCache()
+        cache.layers = [layer.shown(len(self.requests), first, last) for layer in self.layers]
         position = torch.tensor([len(request.prompt) for request in self.requests]) + torch.from_numpy(self.said - 1)
-        out = decoder(
-            input_ids=self.tokens[rows, self.used - 1 : self.used].to(model.device),
-            attention_mask=self.seen[rows, : self.used].to(model.device),
-            position_ids=position[:, None].to(model.device),
-            use_cache=True,
-            **{cache_argument(decoder): cache},
-        )
-        self.hidden = out.last_hidden_state[:, -1]
+        tokens, seen = self.tokens[rows, last : self.used], self.seen[rows, first : self.used]
+        self.hidden = run(cache, tokens, seen, position[:, None])[:, -1]
 
     def _arrange(self, rows: int, length: int) -> None:
-        """Make room for so many rows, with at least ``length`` columns filled and some free; columns that no row needs go."""
-        count = len(self.requests)
-        needed = self.seen[:count, : self.used].any(0).nonzero()[:, 0]
-        first = int(needed[0]) if len(needed) else self.used
+        """Make room for so many rows, with at least ``length`` columns filled and some free. Columns that no row needs go."""
+        count, first = len(self.requests), int(self.start.min(initial=self.used))
         kept = self.used - first
         used = max(kept, length)
-        columns = used + max(used // SLACK, 16)
+        free = max(used // FREE, 16)
 
         def moved(held: Tensor, dim: int) -> Tensor:
-            shape = [rows, *held.shape[1:]]
-            shape[dim] = columns
-            room = held.new_zeros(shape)
-            room[:count].narrow(dim, used - kept, kept).copy_(held[:count].narrow(dim, first, kept))
-            return room
+            rest = held[:count].narrow(dim, first, kept).clone()
+            if rows > len(held) or used + free // 2 > held.shape[dim]:
+                shape = [max(rows, len(held)), *held.shape[1:]]
+                shape[dim] = used + free
+                held = held.new_zeros(shape)
+            held[:count].narrow(dim, used - kept, kept).copy_(rest)
+            return held
 
         self.seen, self.tokens, self.logp = (moved(held, 1) for held in (self.seen, self.tokens, self.logp))
         for layer in self.layers:
             layer.room = [moved(held, 2) for held in layer.room]
+        self.start = self.start + (used - kept - first)
         self.used = used
 
 
@@ -236,17 +243,16 @@ class _Columns(DynamicLayer):
         self.lazy_initialization(keys, values)
         self.room = [keys, values]
 
-    def shown(self, rows: int, columns: int) -> _Columns:
-        """This layer with so many rows and columns filled."""
-        self.keys, self.values = (room[:rows, :, :columns] for room in self.room)
+    def shown(self, rows: int, first: int, last: int) -> _Columns:
+        """This layer as so many rows of the columns from ``first`` to before ``last``."""
+        self.rows, self.first, self.last = rows, first, last
+        self.keys, self.values = (room[:rows, :, first:last] for room in self.room)
         return self
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        rows, used = len(self.keys), self.keys.shape[2]
-        total = used + key_states.shape[2]
         for room, new in zip(self.room, (key_states, value_states), strict=True):
-            room[:rows, :, used:total] = new
-        self.shown(rows, total)
+            room[: self.rows, :, self.last : self.last + new.shape[2]] = new
+        self.shown(self.rows, self.first, self.last + key_states.shape[2])
         return self.keys, self.values
 
 
