@@ -18,9 +18,14 @@ suite: $(STAMP)
 	$(RUN) train mars-wide --game tic_tac_toe kuhn_poker mini_hanabi --model tiny --sampler.matches 1024 --out runs/suite
 	$(RUN) evaluate runs/suite --games tic_tac_toe,kuhn_poker,mini_hanabi,connect_four,leduc_poker,simple_hanabi
 
-# Credit and its parts taken away, on equal samples: five arms, three games, five seeds.
+# Credit and its parts taken away, on equal samples and equal steps: five arms, three games, five seeds.
+STEPS := --learner.epochs 2 --learner.minibatch 96 --learner.rate.start 1e-3 --learner.rate.end 1e-3
+PLAY := --sampler.matches 256 $(STEPS)
+ARMS := "mars $(PLAY)" "mars --credit.no-to-go $(PLAY)" "mars --credit.baseline none $(PLAY)" "spiral $(PLAY)" "grpo --sampler.deals 32 $(STEPS)"
 ablation: $(STAMP)
-	$(RUN) compare mars "mars --credit.no-to-go" "mars --credit.baseline none" spiral grpo --game kuhn_poker mini_hanabi "public_goods(rounds=5)" --model tabular --seeds 5 --first-seed 0 --matches 131072 --out runs/ablation
+	$(RUN) compare $(ARMS) --game kuhn_poker --model tiny --seeds 5 --matches 65536 --out runs/ablation --json
+	$(RUN) compare $(ARMS) --game "public_goods(seats=2,levels=1,mpcr=0.75,rounds=5)" --model tiny --seeds 5 --matches 8192 --out runs/ablation --json
+	$(RUN) compare $(ARMS) --game mini_hanabi --model tiny --seeds 5 --matches 4096 --out runs/ablation --json
 
 test: $(STAMP)
 	$(PYTEST) -n 2
