@@ -190,11 +190,11 @@ class _Batch:
         left = len(self.requests) - len(done)
         into = [row for row in done if row < left]
         last = [row for row in range(left, len(self.requests)) if row not in done]
-        held_by_rows: list[Any] = [self.start, self.said, self.seen, self.tokens, self.logp]
-        held_by_rows += [room for layer in self.layers for room in layer.room]
+        columns: list[Any] = [self.start, self.said, self.seen, self.tokens, self.logp]
+        columns += [room for layer in self.layers for room in layer.room]
         for to, row in zip(into, last, strict=True):
             self.requests[to] = self.requests[row]
-            for held in held_by_rows:
+            for held in columns:
                 held[to] = held[row]
         del self.requests[left:]
         self.start, self.said = self.start[:left], self.said[:left]
