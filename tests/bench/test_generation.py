@@ -23,17 +23,9 @@ from tests.bench.measure import compare
 from tests.bench.test_play import Pool
 from tests.inference.models import make_model, random_agent, tokenizer_of
 
-pytestmark = pytest.mark.bench
+pytestmark = [pytest.mark.bench, pytest.mark.usefixtures("one_thread")]
 GAME, MATCHES, ROWS, LONGEST = "kuhn_poker", 256, 128, 64
 NEVER = -1
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
