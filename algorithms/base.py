@@ -52,7 +52,8 @@ def with_adapters(model: Any, rank: int, seed: int) -> Any:
         from peft import LoraConfig, get_peft_model
     except ImportError:
         raise MissingExtra("--language.lora", "lora") from None
-    adapted = get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear"))
+    with torch.random.fork_rng(devices=[]):  # PEFT draws from the global generator; our own draws follow
+        adapted = get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear"))
     draws = torch.Generator().manual_seed(fold(seed, 3) >> 1)
     with torch.no_grad():
         for name, value in model.named_parameters():

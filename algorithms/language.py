@@ -21,7 +21,7 @@ from marl_llm.agents.free import FreeAgent
 from marl_llm.agents.language import LanguageAgent
 from marl_llm.checkpoint import load_json, load_tensors, save_json, save_tensors
 from marl_llm.inference.forward import hidden_at, logits_of, support_log_probs, token_log_probs
-from marl_llm.ragged import Ragged, padded, segment_sum
+from marl_llm.ragged import Ragged, padded, segment_sum, spans
 from marl_llm.records import Batch
 from marl_llm.seeding import fold
 
@@ -36,7 +36,7 @@ class LanguagePolicy:
     def __init__(self, agent: LanguageAgent | FreeAgent, adapted: Any = None, base: Path | None = None) -> None:
         """``adapted`` is PEFT's wrapper of the agent's model, where adapters alone are trained, and ``base`` the model's folder."""
         self.agent, self.adapted, self.base = agent, adapted, base
-        self.critic = torch.nn.Linear(agent.model.config.hidden_size, 1)
+        self.critic = torch.nn.utils.skip_init(torch.nn.Linear, agent.model.config.hidden_size, 1)
         torch.nn.init.zeros_(self.critic.weight)
         torch.nn.init.zeros_(self.critic.bias)
 
@@ -95,38 +95,28 @@ class LanguagePolicy:
 
     @torch.no_grad()
     def values(self, batch: Batch) -> Batch:
-        """Before every token, computed once a distinct (prompt, reply)."""
-        streams: Ragged = batch.tables["stream"]
-        replies = batch.ragged("token.id")
-        prompts = zip(batch["turn.stream"].tolist(), batch["turn.prompt_end"].tolist(), strict=True)
-        mine = batch["seat.learn"].astype(bool)[batch.up("turn", "seat")]
-        known = np.flatnonzero(mine & (batch["turn.stream"] >= 0))
-        said = list(prompts)
-        rows: dict[bytes, int] = {}
-        row_of = np.full(batch.size("turn"), -1)
-        plain: list[NDArray[np.int32]] = []
-        ends: list[int] = []
-        for turn in known.tolist():
-            stream, end = said[turn]
-            row = np.concatenate([streams[stream][:end], replies[turn].astype(np.int32)])[:-1]
-            row_of[turn] = rows.setdefault(end.to_bytes(4, "little") + row.tobytes(), len(rows))
-            if row_of[turn] == len(plain):
-                plain.append(row)
-                ends.append(end)
-        value = [np.zeros(0)] * len(plain)
-        for start in range(0, len(plain), ROWS):
-            part = range(start, min(start + ROWS, len(plain)))
-            lengths = [len(plain[i]) - ends[i] + 1 for i in part]
-            position = np.concatenate([np.arange(ends[i] - 1, len(plain[i])) for i in part])
-            row = np.repeat(np.arange(len(part)), lengths)
-            hidden = hidden_at(self.agent.model, [plain[i] for i in part], row, position)
-            found = np.split(self.critic(hidden.float())[:, 0].double().numpy(), np.cumsum(lengths)[:-1])
-            value[part.start : part.stop] = found
+        """Before every token of the learning seats, computed once a distinct (prompt, reply)."""
+        streams, replies = batch.tables["stream"], batch.ragged("token.id")
+        turns = np.flatnonzero(batch["seat.learn"].astype(bool)[batch.up("turn", "seat")] & (batch["turn.stream"] >= 0))
+        stream, end = batch["turn.stream"][turns], batch["turn.prompt_end"][turns]
+        _, first, of = np.unique(fold(stream, end, _reply_hash(replies)[turns]), return_index=True, return_inverse=True)
+        ends = end[first].tolist()
+        rows = [np.concatenate([streams[stream[i]][: end[i]], replies[turns[i]]])[:-1] for i in first.tolist()]
+        found: list[NDArray[np.float64]] = []
+        for start in range(0, len(rows), ROWS):
+            found += self._row_values(rows[start : start + ROWS], ends[start : start + ROWS])
         of_turns, of_tokens = np.zeros(batch.size("turn")), np.zeros(batch.size("token"))
-        for turn in known.tolist():
-            of_turns[turn] = value[row_of[turn]][0]
-            of_tokens[replies.starts[turn] : replies.starts[turn + 1]] = value[row_of[turn]]
+        of_turns[turns] = [found[k][0] for k in of.tolist()]
+        of_tokens[spans(replies.starts, turns)[0]] = np.concatenate([found[k] for k in of.tolist()] or [np.zeros(0)])
         return batch.with_columns(**{"turn.value": of_turns, "token.value": of_tokens})
+
+    def _row_values(self, rows: list[NDArray[np.int32]], ends: list[int]) -> list[NDArray[np.float64]]:
+        """For every row its values from the end of its prompt on."""
+        positions = [np.arange(end - 1, len(row)) for row, end in zip(rows, ends, strict=True)]
+        row = np.repeat(np.arange(len(rows)), [len(position) for position in positions])
+        hidden = hidden_at(self.agent.model, rows, row, np.concatenate(positions))
+        value = self.critic(hidden.float())[:, 0].double().numpy()
+        return np.split(value, np.cumsum([len(position) for position in positions])[:-1])
 
     def updated(self) -> None:
         self.agent.updated()
@@ -166,12 +156,11 @@ class _Tokens:
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         turn_of = batch.up("token", "turn")
-        ids = batch["token.id"].astype(np.int64)
         starts = batch.starts["token"]
-        place = np.arange(len(ids)) - starts[:-1][turn_of]
-        running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(fold(ids, place), dtype=np.uint64)])  # wraps: sums modulo 2^64
+        place = np.arange(len(turn_of)) - starts[:-1][turn_of]
+        running = _running_hash(batch.ragged("token.id"))
         before = running[:-1] - running[starts[:-1]][turn_of]
-        reply = (running[starts[1:]] - running[starts[:-1]])[turn_of]
+        reply = _reply_hash(batch.ragged("token.id"))[turn_of]
         support = batch.ragged("support.id")
         support_hash = segment_sum(fold(support.data.astype(np.int64), 1), support.starts).astype(np.uint64)
         stream, end, version = (batch[f"turn.{name}"][turn_of] for name in ("stream", "prompt_end", "version"))
@@ -212,3 +201,15 @@ def _before(support: Ragged, sampled: NDArray[np.int32]) -> NDArray[np.int64]:
     running = np.cumsum(hit)
     start = np.concatenate([[0], running])[support.starts[:-1]]
     return (running - np.repeat(start, support.lengths) == 0).astype(np.int64)
+
+
+def _running_hash(replies: Ragged) -> NDArray[np.uint64]:
+    """Hashes of tokens at their places in their replies, summed up modulo 2^64 over all that stand before; one more than tokens."""
+    place = np.arange(len(replies.data)) - np.repeat(replies.starts[:-1], replies.lengths)
+    return np.concatenate([np.zeros(1, np.uint64), np.cumsum(fold(replies.data.astype(np.int64), place), dtype=np.uint64)])
+
+
+def _reply_hash(replies: Ragged) -> NDArray[np.uint64]:
+    """64 bits for every reply."""
+    running = _running_hash(replies)
+    return running[replies.starts[1:]] - running[replies.starts[:-1]]

@@ -158,8 +158,9 @@ class GradientLearner:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        for slow, value in zip(self.reference, self.policy.parameters() if self.loss.reference else [], strict=False):
-            slow.lerp_(value, self.loss.reference or 0.0)
+        if rate := self.loss.reference:
+            for slow, value in zip(self.reference, self.policy.parameters(), strict=True):
+                slow.lerp_(value, rate)
 
     def save(self, folder: Path) -> None:
         tensors: dict[str, Tensor] = {f"reference.{i}": value for i, value in enumerate(self.reference)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -167,6 +168,22 @@ def test_openings_are_random_and_never_learned_from() -> None:
     assert len(set(opened["turn.action"][opened["turn.ply"] == 0].tolist())) == 9
     assert (plain["seat.return"] == 0).all()  # perfect play draws; random openings lose some
     assert (opened["seat.return"] != 0).any()
+
+
+class First(Immediate):
+    """Always the first legal move."""
+
+    def policy(self, request: Request) -> Any:
+        chosen = np.zeros(len(request.legal.data))
+        chosen[request.legal.starts[:-1]] = 1
+        return replace(request.legal, data=chosen)
+
+
+def test_half_of_an_opening_is_the_player_s_own() -> None:
+    """Of 2,000 first moves the player's only one is played in 1/2 + 1/2 x 1/9 of cases, within five standard deviations."""
+    opened = run(self_play("tic_tac_toe", "first", 2, 2000, 6, opening=1), pool=Pool(first=First))
+    own = (opened["turn.action"][opened["turn.ply"] == 0] == 0).mean()
+    assert own == pytest.approx(5 / 9, abs=5 * (20 / 81 / 2000) ** 0.5)
 
 
 def test_a_seat_learns_only_where_the_match_says() -> None:

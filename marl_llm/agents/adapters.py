@@ -6,7 +6,6 @@ The base is read once a folder and shape of adapters. It has room for one set; a
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,8 @@ class Base:
 
         model, self.tokenizer = read(Path(folder))
         self.model = model.to(getattr(torch, dtype)).eval()
-        self.adapted = get_peft_model(self.model, LoraConfig(**json.loads(config))).eval()
+        with torch.random.fork_rng(devices=[]):  # what adapters begin as is drawn, and then overwritten
+            self.adapted = get_peft_model(self.model, LoraConfig(**json.loads(config))).eval()
         self.holder: OnBase | None = None
 
 
@@ -68,8 +68,7 @@ def save(folder: Path, adapted: Any, base: Path, speech: Speech) -> None:
     with quiet():
         adapted.save_pretrained(folder)
     card = {"loader": "adapters", "base": str(base.resolve()), "dtype": str(adapted.dtype).removeprefix("torch.")}
-    spoken = {setting.name: getattr(speech, setting.name) for setting in fields(Speech)}
-    (folder / "agent.json").write_text(json.dumps({**card, "speech": spoken}))
+    (folder / "agent.json").write_text(json.dumps({**card, "speech": speech.json()}))
 
 
 def load(folder: Path) -> Any:

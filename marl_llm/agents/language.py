@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from marl_llm.inference.chat import Chat
 from marl_llm.inference.chat import Decision as Prompted
 from marl_llm.inference.folder import read, write
 from marl_llm.inference.forward import logits_at, support_log_probs
-from marl_llm.inference.speech import Speech
+from marl_llm.inference.speech import CHOOSE, Speech
 from marl_llm.ragged import Ragged, padded, spans
 
 ROWS = 256
@@ -34,7 +33,7 @@ KNOWN = 100_000
 class LanguageAgent(Immediate):
     """A causal language model of transformers with its tokenizer. ``version`` counts the updates of its weights."""
 
-    def __init__(self, model: Any, tokenizer: Any, speech: Speech = Speech()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, model: Any, tokenizer: Any, speech: Speech = CHOOSE) -> None:
         super().__init__()
         self.model, self.tokenizer, self.speech = model.eval(), tokenizer, speech
         self.chat = Chat(tokenizer, free=speech.reply == "free")
@@ -172,14 +171,13 @@ def _replies(scored: Sequence[tuple[Prompted, list[NDArray[np.float64]]]], chose
 def save_speaker(folder: Path, model: Any, tokenizer: Any, speech: Speech) -> None:
     """A folder that ``load`` and transformers itself read."""
     write(folder, model, tokenizer)
-    spoken = {setting.name: getattr(speech, setting.name) for setting in fields(Speech)}
-    (folder / "agent.json").write_text(json.dumps({"loader": "language", "speech": spoken}))
+    (folder / "agent.json").write_text(json.dumps({"loader": "language", "speech": speech.json()}))
 
 
 def load(folder: Path) -> Any:
     """A player from a Hugging Face folder; one that we saved speaks as it did, any other chooses."""
     marked = folder / "agent.json"
-    speech = Speech(**json.loads(marked.read_text()).get("speech", {})) if marked.exists() else Speech()
+    speech = Speech(**json.loads(marked.read_text()).get("speech", {})) if marked.exists() else CHOOSE
     return agent_of(*read(folder), speech)
 
 

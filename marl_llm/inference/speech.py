@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from marl_llm.errors import UserError
 
@@ -22,3 +22,11 @@ class Speech:
     def __post_init__(self) -> None:
         if self.max_new < 1:
             raise UserError(f"max_new is {self.max_new}; expected at least 1 token for a reply")
+
+    def json(self) -> dict[str, Any]:
+        """For a JSON file; ``Speech(**...)`` reads it back."""
+        return {setting.name: getattr(self, setting.name) for setting in fields(Speech)}
+
+
+CHOOSE = Speech()
+"""As a language model plays unless told."""

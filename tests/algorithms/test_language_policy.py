@@ -11,7 +11,7 @@ from algorithms.language import LanguagePolicy
 from algorithms.losses import Anneal, MirrorDescent
 from algorithms.rewards import GameReward
 from marl_llm import registry
-from marl_llm.inference.forward import logits_at
+from marl_llm.inference.forward import hidden_at, logits_at
 from marl_llm.matches import self_play
 from marl_llm.play import play
 from marl_llm.records import Batch
@@ -109,3 +109,28 @@ def test_log_probs_of_the_sampler_are_the_learner_s():
     mine = np.isin(choices.turn, newest)
     assert mine.any()
     assert (logp - choices.logp)[torch.from_numpy(mine)].abs().max() < 1e-5
+
+
+def test_critic_s_values_are_those_of_plain_rows():
+    """Before every token of the learning seat, 0 for the other's; and the same as what is learned from, at every learned token."""
+    agent, batch, _ = mixed("leduc_poker", 6)
+    learn = batch["seat.learn"] & (batch["seat.seat"] == 0)
+    batch = batch.with_columns(**{"seat.learn": learn, "turn.learn": batch["turn.learn"] & learn[batch.up("turn", "seat")]})
+    policy = LanguagePolicy(agent)
+    with torch.no_grad():
+        policy.critic.weight.copy_(torch.randn(policy.critic.weight.shape, generator=torch.Generator().manual_seed(0)))
+    valued, replies = policy.values(batch), batch.ragged("token.id")
+    for t in range(batch.size("turn")):
+        found = valued.ragged("token.value")[t]
+        if not learn[batch.up("turn", "seat")[t]]:
+            assert not found.any()
+            continue
+        prompt = batch.tables["stream"][batch["turn.stream"][t]][: batch["turn.prompt_end"][t]]
+        row, position = np.concatenate([prompt, replies[t]]), np.arange(len(prompt) - 1, len(prompt) + len(replies[t]) - 1)
+        with torch.no_grad():
+            plain = policy.critic(hidden_at(agent.model, [row], np.zeros(len(position), np.int64), position, share=False).float())[:, 0]
+        assert found == pytest.approx(plain.numpy(), abs=1e-4)
+        assert valued["turn.value"][t] == found[0]
+    choices = policy.choices(batch)
+    _, value = policy.forward(np.arange(len(choices.old)))
+    assert valued["token.value"][choices.token] == pytest.approx(value.detach()[choices.context].numpy(), abs=1e-4)
