@@ -1,4 +1,4 @@
-"""How an OpenSpiel game reads to a language model: written by hand for five games, OpenSpiel's own words for the rest."""
+"""How an OpenSpiel game reads to a language model: written by hand for six games, OpenSpiel's own words for the rest."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from games.openspiel.texts.generic import Generic
 from games.openspiel.texts.hanabi import Hanabi
 from games.openspiel.texts.kuhn import Kuhn
 from games.openspiel.texts.leduc import Leduc
+from games.openspiel.texts.tiny_hanabi import TinyHanabi
 from marl_llm.game import Seat
 
 
@@ -38,5 +39,7 @@ def text_of(name: str, native: Any) -> GameText:
             return Leduc(native)
         case "hanabi":
             return Hanabi(native)
+        case "tiny_hanabi" if TinyHanabi.tells(native):
+            return TinyHanabi(native)
         case _:
             return Generic(native)
