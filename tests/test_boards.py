@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from games.openspiel.boards import SpielBoards
-from games.public_goods import PublicGoods
+from games.public_goods.game import PublicGoods
 from marl_llm import registry
 from marl_llm.boards import Boards, StaleView, StateBoards
 from marl_llm.game import Game

@@ -339,7 +339,7 @@ def test_memory_travels_with_the_seat_of_its_match() -> None:
 def test_a_match_longer_than_promised_is_cut() -> None:
     from dataclasses import replace
 
-    from games.public_goods import PublicGoods
+    from games.public_goods.game import PublicGoods
 
     game = PublicGoods(seats=3, rounds=5)
     game.info = replace(game.info, max_decisions=6)

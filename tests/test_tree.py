@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from games.public_goods import PublicGoods
+from games.public_goods.game import PublicGoods
 from marl_llm import registry
 from marl_llm.boards import BrokenRule, StateBoards
 from marl_llm.exact import expected_returns

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from games.public_goods import PublicGoods
+from games.public_goods.game import PublicGoods
 from marl_llm import registry
 from marl_llm.agents.random import RandomAgent
 from marl_llm.boards import Boards
@@ -248,7 +248,7 @@ def test_correct_game_keeps_every_rule() -> None:
     report = check_game(RaceGame(Race))
     report.require()
     untested = {finding.rule for finding in report.findings if finding.holds is None}
-    assert untested == {"team", "perfect_recall", "enumerable", "boards"}
+    assert untested == {"team", "perfect_recall", "enumerable", "boards", "next_legal"}
     unrolled = check_game(RaceGame(Race, replace(INFO, enumerable=True)))
     unrolled.require()
     assert {finding.rule for finding in unrolled.findings if finding.holds is None} == {"team", "perfect_recall"}

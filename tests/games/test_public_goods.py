@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from games.public_goods import PublicGoods
+from games.public_goods.game import PublicGoods
 from marl_llm import registry
 from marl_llm.boards import StateBoards
 from marl_llm.check import check_game
@@ -32,7 +32,7 @@ def test_payoffs() -> None:
     game = PublicGoods(seats=4, mpcr=0.5, levels=10)
     given = np.asarray([[10, 10, 10, 10], [0, 0, 0, 0], [0, 10, 10, 10], [5, 0, 0, 0]])
     expected = [[2, 2, 2, 2], [1, 1, 1, 1], [2.5, 1.5, 1.5, 1.5], [0.75, 1.25, 1.25, 1.25]]
-    np.testing.assert_allclose(game.gains(given), expected)
+    np.testing.assert_allclose(game.payoff(given), expected)
     assert game.info.returns == (0.5, 2.5)
 
 
