@@ -29,6 +29,7 @@ class Requires:
     utility: tuple[Utility, ...] = ("zero_sum", "team", "general")
     action: tuple[type[ActionKind], ...] = (Discrete,)
     simultaneous: bool = True
+    message: bool = False
     vector: bool = False
 
     def check(self, algorithm: str, info: GameInfo) -> None:
@@ -38,6 +39,8 @@ class Requires:
         if not isinstance(info.action, self.action):
             kinds = " or ".join(kind.__name__ for kind in self.action)
             raise Unsuitable(f"{algorithm} needs {kinds} actions; {info.name} has {type(info.action).__name__}")
+        if info.message is not None and not self.message:
+            raise Unsuitable(f"{algorithm} cannot speak, and seats of {info.name} do")
         if info.simultaneous and not self.simultaneous:
             raise Unsuitable(f"{algorithm} needs seats that move in turn; in {info.name} they move at once")
         if self.vector and info.vector is None:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from marl_llm.game import Action, Discrete, Game, GameInfo, Seat, State, View
+from marl_llm.answers import each, plain
+from marl_llm.game import Action, Discrete, Factored, Game, GameInfo, Seat, State, View
 from marl_llm.ragged import Ragged
 from marl_llm.seeding import uniform
 
@@ -76,6 +77,10 @@ class Views(ABC):
     @abstractmethod
     def action_texts(self) -> list[list[str]]:
         """For each row its legal actions as text, in the order of ``Boards.legal``."""
+
+    def next_legal(self, chosen: NDArray[np.int64]) -> Ragged:
+        """For Factored actions that begin with ``chosen``, [rows, k], the values that factor k may take."""
+        raise TypeError(f"{self.game.info.name} has no Factored actions")
 
     @abstractmethod
     def take(self, rows: NDArray[np.int64]) -> Views:
@@ -149,7 +154,7 @@ class Line:
         for seat, action in moves.items() if self.info.key_kind == "history" else ():
             view = self.view(seat)
             if view.key is None:
-                self.own[seat] = f"{self.own.get(seat, '')}\n{view.text}\n> {action}"
+                self.own[seat] = f"{self.own.get(seat, '')}\n{view.text}\n> {plain(action)}"
         self.state.apply(moves)
         self.views.clear()
 
@@ -171,14 +176,28 @@ class Line:
 
     def legal(self, seat: Seat) -> list[int]:
         legal = list(self.state.legal(seat))
-        n = self.info.action.n if isinstance(self.info.action, Discrete) else None
-        if not legal:
+        if not isinstance(self.info.action, Discrete):
+            if legal:
+                kind = type(self.info.action).__name__
+                raise BrokenRule(f"legal({seat}) returned {legal!r}; expected an empty list in a game of {kind} actions")
+            return legal
+        if not legal and self.info.message is None:
             raise BrokenRule(f"legal({seat}) is empty while seat {seat} must act; end the match or let it pass")
-        if n is not None and any(not isinstance(a, (int, np.integer)) or not 0 <= a < n for a in legal):
+        n = self.info.action.n
+        if any(not isinstance(a, (int, np.integer)) or not 0 <= a < n for a in legal):
             raise BrokenRule(f"legal({seat}) returned {legal!r}; expected integers in 0..{n - 1}")
         if len(set(legal)) != len(legal):
             raise BrokenRule(f"legal({seat}) returned {legal!r}; expected no repeats")
         return legal
+
+    def next_legal(self, seat: Seat, chosen: tuple[int, ...]) -> list[int]:
+        values = list(self.state.next_legal(seat, chosen))
+        assert isinstance(self.info.action, Factored)
+        n = self.info.action.sizes[len(chosen)]
+        good = values and all(isinstance(v, (int, np.integer)) and 0 <= v < n for v in values) and len(set(values)) == len(values)
+        if not good:
+            raise BrokenRule(f"next_legal({seat}, {chosen!r}) returned {values!r}; expected distinct integers in 0..{n - 1}, at least one")
+        return values
 
     def returns(self) -> list[float]:
         values = [float(value) for value in self.state.returns()]
@@ -273,7 +292,7 @@ class StateBoards(Boards):
     def step(self, row: NDArray[np.int64], seat: NDArray[np.int64], moves: NDArray[Any]) -> NDArray[np.int64]:
         self.clock[row] += 1
         joint: dict[int, dict[Seat, Action]] = {}
-        for r, s, move in zip(row.tolist(), seat.tolist(), moves.tolist(), strict=True):
+        for r, s, move in zip(row.tolist(), seat.tolist(), each(self.info, moves), strict=True):
             joint.setdefault(r, {})[s] = move
         for r, chosen in joint.items():
             self._guard(r, lambda r=r, chosen=chosen: self._move(r, chosen))
@@ -315,6 +334,10 @@ class _StateViews(Views):
     def action_texts(self) -> list[list[str]]:
         choices = self.boards.choices
         return self._each(lambda line, r, s: [line.state.action_text(s, a) for a in choices[r, s]])
+
+    def next_legal(self, chosen: NDArray[np.int64]) -> Ragged:
+        so_far = iter(chosen.tolist())
+        return Ragged.of(self._each(lambda line, r, s: line.next_legal(s, tuple(next(so_far)))))
 
     def take(self, rows: NDArray[np.int64]) -> Views:
         chosen = rows.tolist()

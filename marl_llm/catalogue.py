@@ -1,7 +1,7 @@
 """What is installed, by name: every package declares one entry point that points to a text file, and reading it imports nothing.
 
 The entry point's group is ``marl_llm.catalogue`` and its value ``package:file.yaml``. The file has the sections below, each
-a mapping of names to ``{target: "module:attribute", summary: ..., extra: ..., argument: ...}``; only ``target`` is needed.
+a mapping of names to ``{target: "module:attribute", summary: ..., extra: ..., argument: ..., members: ...}``; only ``target`` is needed.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ SECTIONS = ("games", "agents", "algorithms", "commands", "loaders")
 
 @dataclass(frozen=True)
 class Entry:
-    """One name. ``extra`` is the optional dependency its target needs. A game with an ``argument`` is built from that string."""
+    """One name. ``extra`` is the optional dependency its target needs. A game with an ``argument`` is built from that string.
+    A name for a whole family of games, ``NAME:GAME``, may have ``members``, the ``module:function`` that yields every
+    (GAME, Game or UserError)."""
 
     name: str
     target: str
     summary: str = ""
     extra: str | None = None
     argument: str | None = None
+    members: str | None = None
     distribution: str = field(default=OURS, kw_only=True)
 
 

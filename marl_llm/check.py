@@ -17,18 +17,20 @@ from typing import Annotated, Any, get_args
 import numpy as np
 import tyro
 
+from marl_llm.answers import at_random
 from marl_llm.boards import BrokenRule, StateBoards, checked
 from marl_llm.examine import POSITIONS, Breach, Examiner, short
-from marl_llm.game import Action, Discrete, Game, GameInfo, KeyKind, Seat, Utility
+from marl_llm.game import Action, Box, Discrete, Factored, Game, GameInfo, KeyKind, Seat, Text, Utility
 from marl_llm.ragged import Ragged
-from marl_llm.seeding import fold, uniform
+from marl_llm.seeding import fold
 from marl_llm.tree import TooLarge, Tree
 
 RULES = {
     "info": "info is complete and consistent",
     "start": "start() gives a State",
     "to_act": "to_act() gives a tuple of distinct seats",
-    "legal": "legal() gives distinct action numbers, at least one",
+    "legal": "legal() gives distinct action numbers, and none where the answer is open",
+    "next_legal": "next_legal() gives distinct values of the next factor, at least one",
     "apply": "apply() takes every legal action",
     "chance": "chance() gives outcomes with probabilities that sum to 1, and apply_chance() takes them",
     "returns": "returns() gives one finite number a seat, at the end inside info.returns",
@@ -129,14 +131,31 @@ def _wrong(info: GameInfo) -> Iterator[str]:
         yield f"info.returns is {info.returns!r}; expected two finite numbers, the lower first"
     if not isinstance(info.max_decisions, int) or info.max_decisions < 1:
         yield f"info.max_decisions is {info.max_decisions!r}; expected an integer of at least 1"
-    if not isinstance(info.action, Discrete) or info.action.n < 1:
-        yield f"info.action is {info.action!r}; only Discrete(n) with n of at least 1 can be checked"
+    yield from _kinds(info)
     if info.utility not in get_args(Utility):
         yield f"info.utility is {info.utility!r}; expected one of {', '.join(get_args(Utility))}"
     if info.key_kind not in get_args(KeyKind):
         yield f"info.key_kind is {info.key_kind!r}; expected one of {', '.join(get_args(KeyKind))}"
     if info.teams and sorted(seat for team in info.teams for seat in team) != list(range(info.seats)):
         yield f"info.teams is {info.teams!r}; expected every seat in exactly one team"
+
+
+def _kinds(info: GameInfo) -> Iterator[str]:
+    match info.action:
+        case Discrete(n) if n < 1:
+            yield f"info.action is {info.action!r}; expected at least one action"
+        case Factored(sizes) if not sizes or min(sizes) < 1:
+            yield f"info.action is {info.action!r}; expected at least one factor, and at least one value of each"
+        case Box(low, high) if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+            yield f"info.action is {info.action!r}; expected finite bounds, the lower first"
+        case Text(limit) if limit < 1:
+            yield f"info.action is {info.action!r}; expected room for at least one token"
+        case Discrete() | Factored() | Box() | Text():
+            pass
+        case _:
+            yield f"info.action is {info.action!r}; expected Discrete, Factored, Box or Text"
+    if info.message is not None and not (isinstance(info.message, Text) and isinstance(info.action, Discrete)):
+        yield f"info.message is {info.message!r}; expected Text, in a game of Discrete actions"
 
 
 def _unrolled(one: Examiner) -> None:
@@ -174,7 +193,7 @@ def _boards(one: Examiner, seed: int, rows: int = 16) -> None:
             _same("views().action_texts()", mine.action_texts(), theirs.action_texts())
             if one.info.vector is not None:
                 _same("views().vectors()", mine.vectors(), theirs.vectors())
-            moves = legal.at((uniform(fold(seed, row), k, seat) * legal.lengths).astype(np.int64))
+            moves = at_random(theirs, legal, fold(seed, row, k, seat))
             _same("step()", np.sort(ours.step(row, seat, moves)), np.sort(plain.step(row, seat, moves)))
             if not (one.info.rewards_at_end and len(plain.acting()[0])):
                 everyone = np.arange(rows)

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from marl_llm.answers import drawn, each, open_kind, plain
 from marl_llm.boards import CHANCE_MOVES_IN_A_ROW, BrokenRule, Line, checked, pick, shaped
 from marl_llm.game import Action, Game, Seat, State
+from marl_llm.ragged import Ragged
 from marl_llm.seeding import fold, uniform
 
 POSITIONS = 2000
@@ -103,14 +106,14 @@ class Examiner:
                 fork = self.clone(line), len(steps)
             by_chance = by_chance + 1 if look.chance else 0
             self.expect("chance", by_chance <= CHANCE_MOVES_IN_A_ROW, f"chance() moved {by_chance} times in a row without a decision")
-            step = self.choose(look, len(steps))
+            step = self.choose(line, look, len(steps))
             self.others(line, look, len(steps))
             self.apply(line, step)
             steps.append(step)
             if isinstance(step, dict):
-                self.moves += step.items()
+                self.moves += _plain(step)
                 for seat, key in zip(look.seats, look.keys, strict=True):
-                    own[seat] = key, step[seat]
+                    own[seat] = key, plain(step[seat])
             self.expect("max_decisions", len(self.moves) <= info.max_decisions, f"{len(self.moves)} decisions, and the match goes on; "
                         f"info.max_decisions is {info.max_decisions}")  # fmt: skip
         if fork:
@@ -201,12 +204,21 @@ class Examiner:
                     f"resample({seat}, ...) gave a world that seat {seat} can tell apart: key {other.key(seat)!r}, not {look.keys[0]!r}"
                 )
 
-    def choose(self, look: Look, k: int, stream: int = 0) -> Step:
+    def choose(self, line: Line, look: Look, k: int, stream: int = 0) -> Step:
         if look.chance:
             return pick(look.chance, uniform(self.seed, k))
-        return {
-            seat: legal[int(uniform(self.seed, k, seat, stream) * len(legal))] for seat, legal in zip(look.seats, look.legal, strict=True)
-        }
+        return {seat: self.action(line, seat, legal, k, stream) for seat, legal in zip(look.seats, look.legal, strict=True)}
+
+    def action(self, line: Line, seat: Seat, legal: tuple[int, ...], k: int, stream: int) -> Action:
+        kind = open_kind(self.info)
+        if legal or kind is None:
+            return legal[int(uniform(self.seed, k, seat, stream) * len(legal))]
+
+        def next_legal(chosen: NDArray[np.int64]) -> Ragged:
+            with self.rule("next_legal", f"next_legal({seat}, ...)"):
+                return Ragged.of([line.next_legal(seat, tuple(chosen[0].tolist()))])
+
+        return each(self.info, drawn(kind, fold(self.seed, k, seat, np.asarray([stream])), next_legal))[0]
 
     def apply(self, line: Line, step: Step) -> None:
         if isinstance(step, dict):
@@ -219,12 +231,12 @@ class Examiner:
     def others(self, line: Line, look: Look, k: int) -> None:
         """Other steps from here, on clones, must be possible and must not move this match."""
         for stream in range(1, TRIES):
-            step: Step = look.chance[(k + stream) % len(look.chance)][0] if look.chance else self.choose(look, k, stream)
+            step: Step = look.chance[(k + stream) % len(look.chance)][0] if look.chance else self.choose(line, look, k, stream)
             copy = self.clone(line)
             try:
                 self.apply(copy, step)
             except Breach:
-                self.moves += step.items() if isinstance(step, dict) else ()
+                self.moves += _plain(step) if isinstance(step, dict) else ()
                 raise
         line.views.clear()
         self.expect("clone", self.look(line) == look, "a move on a clone changed the match it was cloned from")
@@ -253,6 +265,10 @@ class Examiner:
             teams = info.teams or (tuple(range(info.seats)),)
             equal = all(abs(look.returns[seat] - look.returns[team[0]]) < 1e-6 for team in teams for seat in team)
             self.expect("team", equal, f"returns() gave {look.returns!r}; expected equal values in each team of {teams}")
+
+
+def _plain(step: dict[Seat, Action]) -> list[tuple[Seat, Action]]:
+    return [(seat, plain(action)) for seat, action in step.items()]
 
 
 def short(value: Any) -> str:

@@ -34,10 +34,9 @@ class Discrete:
 
 @dataclass(frozen=True)
 class Factored:
-    """An action is a tuple of integers, one a factor; ``next_mask(state, seat, chosen)`` tells what may follow ``chosen``."""
+    """An action is a tuple of integers, factor k from 0 to ``sizes[k]`` - 1; ``State.next_legal`` tells what may follow what."""
 
     sizes: tuple[int, ...]
-    next_mask: Callable[[State, Seat, tuple[int, ...]], Sequence[bool]] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,8 @@ class GameInfo:
 
     ``returns`` bounds what a seat can end with; ``max_decisions`` bounds the decisions of all seats together, and a
     longer match is cut there. ``vector`` is the shape of a seat's view as numbers. ``rewards_at_end`` promises that
-    returns are zero until the match is over. ``enumerable`` promises that all randomness is exposed by ``State.chance``
+    returns are zero until the match is over. ``message`` is what a seat may say where its legal set is empty, in a game of
+    Discrete actions whose seats also talk. ``enumerable`` promises that all randomness is exposed by ``State.chance``
     and that the whole tree is small: such games are unrolled once and stepped as arrays. ``anonymous`` marks a
     population whose seats are exchangeable. ``key_kind`` says what ``View.key`` is: the Markov state, the information
     state, or (where the author gives none) the seat's own history of observations and actions.
@@ -78,6 +78,7 @@ class GameInfo:
     returns: tuple[float, float]
     max_decisions: int
     action: ActionKind
+    message: Text | None = None
     utility: Utility = "general"
     teams: tuple[tuple[Seat, ...], ...] = ()
     vector: tuple[int, ...] | None = None
@@ -131,7 +132,12 @@ class State(ABC):
 
     @abstractmethod
     def legal(self, seat: Seat) -> Sequence[int]:
-        """Legal actions of a seat that must move, at least one, in a fixed order."""
+        """Legal actions of a seat that must move, in a fixed order. None where its answer is open: any Factored, Box or Text
+        action, or a message."""
+
+    def next_legal(self, seat: Seat, chosen: tuple[int, ...]) -> Sequence[int]:
+        """Of a Factored action that begins with ``chosen``, the values that the next factor may take; at least one."""
+        raise TypeError(f"{type(self).__name__} has Factored actions but no next_legal()")
 
     @abstractmethod
     def apply(self, moves: Mapping[Seat, Action]) -> None:

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from marl_llm.agent import ILLEGAL, OK, OUTAGE, Agent, Decision, Request
 from marl_llm.agents.random import RandomAgent
+from marl_llm.answers import at_random, fit, open_kind
 from marl_llm.boards import BrokenView
-from marl_llm.game import Game, Spec
+from marl_llm.game import Discrete, Game, Spec
 from marl_llm.matches import Match
 from marl_llm.ragged import Ragged, segment_sum
 from marl_llm.records import CUT, FORFEIT, PLAYED, VOID, Batch
@@ -200,7 +201,7 @@ class _Play:
         table = asked.table
         row, seat = asked.row[place], asked.seat[place]
         cell = row * table.seats + seat
-        fault = np.where((decision.fault == OK) & ~_is_legal(decision.action, asked.legal, place, table.discrete), ILLEGAL, decision.fault)
+        fault = np.where((decision.fault == OK) & ~_is_legal(table, decision, asked, place), ILLEGAL, decision.fault)
         current = (table.number[row] == asked.number[place]) & table.waiting[cell]
         if not current.all():  # the match ended while the agent was thinking
             keep = np.flatnonzero(current)
@@ -228,11 +229,11 @@ class _Play:
             table.fault[cell] = fault
             table.waiting[cell] = False
         elif match.rules.then == "random":
-            choice = int(fold(int(table.draws[row]), FALLBACK, seat, int(table.turn[cell])) % len(legal))
+            draw, mover = fold(table.draws[one], FALLBACK, seat, int(table.turn[cell])), np.asarray([seat])
             table.attempt[cell] += 1
-            move = Decision(one, legal[[choice]], np.zeros(1, np.int8), [None])
-            table.record(one, np.asarray([seat]), move, move.fault, np.asarray([-1]), learn=False)
-            table.move[cell] = legal[choice]
+            move = Decision(one, at_random(table.boards.views(one, mover), Ragged.of([legal]), draw), np.zeros(1, np.int8), [None])
+            table.record(one, mover, move, move.fault, np.asarray([-1]), learn=False)
+            table.move[cell] = move.action[0]
             table.have[cell] = True
         else:
             table.boards.stop(one)
@@ -279,11 +280,25 @@ class _Asked:
         self.legal, self.keys, self.left = legal, keys, len(row)
 
 
-def _is_legal(action: Any, legal: Ragged, place: NDArray[np.int64], discrete: bool) -> NDArray[np.bool_]:
-    if not discrete:
-        return np.ones(len(place), bool)
-    mine = legal if len(place) == len(legal) and (place == np.arange(len(place))).all() else legal.take(place)
-    return segment_sum(mine.data == np.repeat(np.asarray(action), mine.lengths), mine.starts) > 0
+def _is_legal(table: Table, decision: Decision, asked: _Asked, place: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which answers are among the legal actions, or fit where there is no list of them."""
+    kind, action = open_kind(table.game.info), np.asarray(decision.action)
+    all_ = len(place) == len(asked.legal) and (place == np.arange(len(place))).all()
+    legal = asked.legal if all_ else asked.legal.take(place)
+    if kind is None:
+        return _among(action, legal)
+    views = table.boards.views(asked.row[place], asked.seat[place])
+    if not isinstance(table.game.info.action, Discrete):
+        return fit(kind, action, views)
+    listed, spoken = np.flatnonzero(legal.lengths), np.flatnonzero(legal.lengths == 0)
+    good = np.zeros(len(place), bool)
+    good[listed] = _among(action[listed], legal.take(listed))
+    good[spoken] = fit(kind, action[spoken], views)
+    return good
+
+
+def _among(action: NDArray[Any], legal: Ragged) -> NDArray[np.bool_]:
+    return segment_sum(legal.data == np.repeat(action, legal.lengths), legal.starts) > 0
 
 
 def _objects(values: Any) -> NDArray[Any]:

@@ -2,8 +2,9 @@
 
 A column's name begins with its level. ``match``: id, seed, game (code), end (code), error (code). ``seat`` (one row a
 match and seat): seat, player (code), learn, return, initial, version. ``turn``: seat, index (own turns), ply (all
-decisions of the match), action, key (code), fault, attempt, learn, reward, and what the agent recorded. ``legal`` and ``token`` hang
-under turn, ``support`` under token. Codes are read through ``tables``; ``tables["stream"]`` holds prompts' tokens.
+decisions of the match), action, said (code, where seats speak), key (code), fault, attempt, learn, reward, and what the
+agent recorded. ``legal`` and ``token`` hang under turn, ``support`` under token. Codes are read through ``tables``;
+``tables["stream"]`` holds prompts' tokens.
 """
 
 from __future__ import annotations
@@ -22,7 +23,14 @@ from marl_llm.ragged import Ragged, spans, starts_of
 
 PARENT = {"seat": "match", "turn": "seat", "legal": "turn", "token": "turn", "support": "token"}
 CHILDREN = {"match": ["seat"], "seat": ["turn"], "turn": ["legal", "token"], "token": ["support"]}
-CODED = {"match.game": "game", "match.error": "error", "seat.player": "player", "turn.key": "key", "turn.stream": "stream"}
+CODED = {
+    "match.game": "game",
+    "match.error": "error",
+    "seat.player": "player",
+    "turn.key": "key",
+    "turn.stream": "stream",
+    "turn.said": "said",
+}
 """Columns of codes, and the table that explains each."""
 
 End = Literal["played", "cut", "forfeit", "void"]
@@ -75,6 +83,14 @@ class Batch:
             if len(values) != self.size(name.split(".")[0]):
                 raise ValueError(f"column {name!r} has {len(values)} rows; its level has {self.size(name.split('.')[0])}")
         return replace(self, columns={**self.columns, **columns})
+
+    def answers(self) -> list[Any]:
+        """Every turn's answer: an integer, a list of integers or floats, or what was said; -1 or NaN for a fault."""
+        answers: list[Any] = self["turn.action"].tolist()
+        if "turn.said" in self:
+            table = self.tables["said"]
+            answers = [table[code] if code >= 0 else answer for answer, code in zip(answers, self["turn.said"].tolist(), strict=True)]
+        return answers
 
     def take(self, rows: NDArray[np.int64], level: str = "match") -> Batch:
         """The given rows of a level with all that hangs under them; rows of the levels above stay only for ``match``."""
@@ -146,14 +162,14 @@ class Batch:
     def episode(self, i: int) -> Episode:
         """Match ``i`` for people to read."""
         one = self.take(np.asarray([i]))
-        moves = []
+        moves, answers = [], one.answers() if one.size("turn") else []
         for t in np.argsort(one["turn.ply"], kind="stable").tolist():
             key = int(one["turn.key"][t])
             moves.append(
                 Move(
                     ply=int(one["turn.ply"][t]),
                     seat=int(one["turn.seat"][t]),
-                    action=one["turn.action"][t].tolist(),
+                    action=answers[t],
                     key=None if key < 0 else self.tables["key"][key],
                     fault=FAULTS[one["turn.fault"][t]],
                     reward=float(one["turn.reward"][t]),

@@ -17,6 +17,7 @@ import numpy as np
 import tyro
 
 from marl_llm import registry
+from marl_llm.answers import column
 from marl_llm.boards import Boards
 from marl_llm.config import parse
 from marl_llm.errors import UserError
@@ -88,7 +89,7 @@ def _show(episode: Episode, as_json: bool) -> int:
 
 @dataclass(frozen=True)
 class Seen:
-    """One decision with what stood before the seat: its view, and its legal actions with their texts."""
+    """One decision with what stood before the seat: its view, and its legal actions with their texts (none for an open answer)."""
 
     move: Move
     text: str
@@ -97,8 +98,17 @@ class Seen:
 
     @property
     def chosen(self) -> int | None:
-        """Place of the move among the legal ones; None for a fault."""
-        return self.legal.index(self.move.action) if self.move.fault == "ok" else None
+        """Place of the move among the legal ones; None for a fault and for an open answer."""
+        return self.legal.index(self.move.action) if self.move.fault == "ok" and self.legal else None
+
+    @property
+    def did(self) -> str:
+        """What came of the decision, in words."""
+        if self.move.fault != "ok":
+            return f"plays: ({self.move.fault})"
+        if self.chosen is not None:
+            return f"plays: {self.texts[self.chosen]}"
+        return f"says: {self.move.action}" if isinstance(self.move.action, str) else f"plays: {self.move.action}"
 
 
 def seen(episode: Episode) -> Iterator[Seen]:
@@ -111,7 +121,7 @@ def seen(episode: Episode) -> Iterator[Seen]:
         played = sorted((move for move in moves if move.fault == "ok"), key=lambda move: move.seat)
         seats = np.asarray([move.seat for move in played], np.int64)
         if len(seats) == len(boards.acting()[0]):
-            boards.step(np.zeros(len(seats), np.int64), seats, np.asarray([move.action for move in played]))
+            boards.step(np.zeros(len(seats), np.int64), seats, column(boards.info, [move.action for move in played]))
 
 
 def _seen(boards: Boards, move: Move) -> Seen:
@@ -121,5 +131,4 @@ def _seen(boards: Boards, move: Move) -> Seen:
 
 
 def _told(one: Seen) -> str:
-    did = f"({one.move.fault})" if one.chosen is None else one.texts[one.chosen]
-    return f"seat {one.move.seat} sees: {one.text}\nseat {one.move.seat} plays: {did}"
+    return f"seat {one.move.seat} sees: {one.text}\nseat {one.move.seat} {one.did}"

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marl_llm.agent import OK, Decision
-from marl_llm.game import Discrete, Game, Spec
+from marl_llm.answers import recorded, room
+from marl_llm.game import Game, Spec
 from marl_llm.matches import Match, kind_key
 from marl_llm.ragged import Ragged, starts_of
 from marl_llm.records import FORFEIT, VOID, Batch
@@ -27,7 +28,6 @@ class Table:
     def __init__(self, game: Game, spec: Spec, rows: int) -> None:
         self.game, self.spec, self.boards = game, spec, game.boards(rows)
         self.seats = seats = game.info.seats
-        self.discrete = isinstance(game.info.action, Discrete)
         self.free = list(range(rows))
         self.match: list[Any] = [None] * rows
         """Of every row (plan number, replays so far, match)."""
@@ -41,7 +41,7 @@ class Table:
         self.fault = np.zeros(cells, np.int8)
         self.learn, self.waiting, self.have = (np.zeros(cells, bool) for _ in range(3))
         self.memory = np.full(cells, None, object)
-        self.move = np.zeros(cells, np.int64 if self.discrete else object)
+        self.move = room(game.info, cells)
         self.chunks: list[Batch] = []
         self.ended: list[dict[str, NDArray[Any]]] = []
         self.errors: dict[int, str] = {}
@@ -89,7 +89,6 @@ class Table:
             "turn.seat": seat,
             "turn.index": self.turn[cell],
             "turn.ply": self.ply[row],
-            "turn.action": np.where(fault == OK, decision.action, -1) if self.discrete else decision.action,
             "turn.key": keys,
             "turn.fault": fault,
             "turn.attempt": self.attempt[cell],
@@ -97,13 +96,16 @@ class Table:
             "turn.version": np.full(len(row), decision.version),
             "turn.gain": gain,
         }
+        answers, tables = recorded(self.game.info, decision.action, fault == OK)
+        columns |= answers
         starts: dict[str, NDArray[np.int64]] = {}
         for name, values in decision.record.items():
             if isinstance(values, Ragged):
                 columns[name], starts[name.split(".")[0]] = values.data, values.starts
             else:
                 columns[name] = values
-        self.chunks.append(Batch(columns, starts, {} if decision.streams is None else {"stream": decision.streams}))
+        streams = {} if decision.streams is None else {"stream": decision.streams}
+        self.chunks.append(Batch(columns, starts, {**tables, **streams}))
 
     def end(self, row: Rows, how: int, offender: int) -> None:
         returns = self.boards.returns(row).copy()

@@ -45,6 +45,8 @@ class Tree:
         self.game, self.info = game, game.info
         if not isinstance(game.info.action, Discrete):
             raise TooLarge(f"{game.info.name} has {type(game.info.action).__name__} actions; only Discrete ones can be unrolled")
+        if game.info.message is not None:
+            raise TooLarge(f"{game.info.name} has messages; what can be said cannot be unrolled")
         built = _Builder(game, max_nodes)
         built.build()
         self.seat, self.infoset, self.depth = (np.asarray(x, np.int64) for x in (built.seat, built.infoset, built.depth))

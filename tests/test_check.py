@@ -32,7 +32,7 @@ def test_a_game_that_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["kuhn_poker", "--matches", "3"]) == 0
     out = capsys.readouterr().out
     assert "kuhn_poker keeps the contract (3 matches)" in out
-    assert out.count("holds") == len(RULES) - 1  # no team
+    assert out.count("holds") == len(RULES) - 2  # no team, no next_legal
 
 
 def test_a_game_that_breaks_a_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,7 +86,8 @@ def results(batch: Batch) -> Iterator[Result]:
             faults[place][FAULTS[code]] = faults[place].get(FAULTS[code], 0) + 1
         made = np.flatnonzero(fault == OK)
         made = made[np.lexsort((of[made], batch["turn.ply"][made], of[made] // seats))]
-        moves = batch["turn.action"][made].tolist()
+        answers = batch.answers()
+        moves = [answers[turn] for turn in made.tolist()]
         ends = starts_of(np.bincount(of[made] // seats, minlength=count))
     names = batch.tables["player"]
     players = [tuple(names[code] for code in row) for row in batch["seat.player"].reshape(count, seats).tolist()]

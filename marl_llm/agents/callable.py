@@ -1,8 +1,8 @@
 """A plain function as an agent: ``module:choose`` with ``choose(text, legal) -> move``.
 
 ``text`` is what the seat sees, ``legal`` the legal moves as text; the answer is one of them, or free text that gives one
-as ``<move>...</move>``. Any other answer is an illegal or unparsable move, an exception a crash: faults of that match,
-for its rules to handle.
+as ``<move>...</move>``. Where ``legal`` is empty it is what the seat says, or the numbers of a Factored or Box action. Any
+other answer is an illegal or unparsable move, an exception a crash: faults of that match, for its rules to handle.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from marl_llm.agent import CRASH, ILLEGAL, OK, Agent, Decision, Immediate, Request
+from marl_llm.answers import column, nothing, open_kind
 from marl_llm.errors import UserError
-from marl_llm.inference.reply import OPEN, read_reply
+from marl_llm.game import Box, Factored, Text
+from marl_llm.inference.reply import OPEN, numbers, read_reply
 
-Choose = Callable[[str, Sequence[str]], str]
+Choose = Callable[[str, Sequence[str]], Any]
 
 
 class CallableAgent(Immediate):
@@ -26,23 +28,36 @@ class CallableAgent(Immediate):
         self.choose, self.name = choose, name
 
     def decide(self, request: Request) -> Decision:
+        info = request.views.game.info
         answers = [
-            self._answer(text, legal, request.legal[i].tolist())
+            self._answer(text, legal, request.legal[i].tolist(), open_kind(info))
             for i, (text, legal) in enumerate(zip(request.views.texts(), request.views.action_texts(), strict=True))
         ]
-        action, fault = zip(*answers, strict=True)
-        return Decision(request.id, np.asarray(action), np.asarray(fault, np.int8), [None] * len(request))
+        action = column(info, [nothing(info) if fault else action for action, fault in answers])
+        return Decision(request.id, action, np.asarray([fault for _, fault in answers], np.int8), [None] * len(request))
 
-    def _answer(self, text: str, legal: list[str], actions: list[Any]) -> tuple[Any, int]:
+    def _answer(self, text: str, legal: list[str], actions: list[Any], kind: Factored | Box | Text | None) -> tuple[Any, int]:
         try:
             move = self.choose(text, legal)
         except Exception as error:  # the function's own fault is data, not ours to die of
             warnings.warn(f"{self.name} raised {type(error).__name__}: {error}", stacklevel=2)
-            return actions[0], CRASH
+            return None, CRASH
+        if kind is not None and not legal:
+            return _open(move, kind)
         if move in legal:
             return actions[legal.index(move)], OK
         place, fault = read_reply(move, legal) if isinstance(move, str) and OPEN in move else (-1, ILLEGAL)
-        return actions[place], fault  # what stands beside a fault is never played
+        return actions[place], fault
+
+
+def _open(said: Any, kind: Factored | Box | Text) -> tuple[Any, int]:
+    if isinstance(kind, Text):
+        return (said, OK) if isinstance(said, str) else (None, ILLEGAL)
+    if isinstance(said, str):
+        return numbers(said, kind)
+    shape, dtypes = (kind.shape, "iuf") if isinstance(kind, Box) else ((len(kind.sizes),), "iu")
+    found = np.asarray(said)
+    return (found, OK) if found.shape == shape and found.dtype.kind in dtypes else (None, ILLEGAL)
 
 
 def agent_of(found: Any, name: str) -> Agent:

@@ -1,7 +1,8 @@
 """A language model that answers in its own words; the move is read out of the reply.
 
 Replies are recorded as sampled: every token with its log-probability under the whole vocabulary (its support is left empty).
-A reply without a legal move is a fault with its tokens, so that form can be learned too.
+A reply without a legal move is a fault with its tokens, so that form can be learned too. Where a seat has no list of legal
+moves the reply is what it says, or gives the numbers of a Factored or Box action.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 
 from marl_llm.agent import Decision, Request
 from marl_llm.agents.language import decisions_of, remembered, save_speaker
+from marl_llm.answers import column, nothing, open_kind, plain
+from marl_llm.game import Action, Box, Factored, Text
 from marl_llm.inference.chat import Chat
 from marl_llm.inference.chat import Decision as Prompted
 from marl_llm.inference.decoder import Decoder, Spoken
-from marl_llm.inference.reply import read_reply
+from marl_llm.inference.reply import read_open, read_reply
 from marl_llm.inference.speech import Speech
 from marl_llm.ragged import Ragged
 
@@ -76,9 +79,12 @@ class FreeAgent:
         of = asked.of[[row for row, _ in rows]]
         texts = self.tokenizer.batch_decode([spoken.tokens for spoken in said], skip_special_tokens=True)
         moves = request.views.action_texts()
-        verdicts = [read_reply(text, legal, finished=spoken.ended) for text, legal, spoken in zip(texts, moves, said, strict=True)]
-        place = np.asarray([verdict.place for verdict in verdicts])
-        fault = np.asarray([verdict.fault for verdict in verdicts], np.int8)
+        info = request.views.game.info
+        read = [
+            _read(text, legal, request.legal[i].tolist(), open_kind(info), spoken.ended)
+            for i, (text, legal, spoken) in enumerate(zip(texts, moves, said, strict=True))
+        ]
+        fault = np.asarray([why for _, _, why in read], np.int8)
         tokens = Ragged.of([spoken.tokens for spoken in said], np.int32)
         prompts = [asked.decisions[k].prompt for k in of.tolist()]
         record: dict[str, NDArray[Any] | Ragged] = {
@@ -90,10 +96,19 @@ class FreeAgent:
             "turn.stream": np.arange(len(rows)),
             "turn.prompt_end": np.asarray([len(prompt) for prompt in prompts]),
         }
-        action = np.where(place >= 0, request.legal.at(np.maximum(place, 0)), -1)
-        memory = remembered(self.speech, request, prompts, tokens, place)
+        action = column(info, [nothing(info) if why else action for action, _, why in read])
+        memory = remembered(self.speech, request, prompts, tokens, [told for _, told, _ in read])
         return Decision(request.id, action, fault, memory, self.version, record, Ragged.of(prompts, np.int32))
 
     def save(self, folder: Path, model: Any = None) -> None:
         """An ordinary Hugging Face folder, marked with the loader for ours; of ``model``, if that is another form of this one."""
         save_speaker(folder, self.model if model is None else model, self.tokenizer, self.speech)
+
+
+def _read(reply: str, moves: list[str], legal: list[int], kind: Factored | Box | Text | None, ended: bool) -> tuple[Action, str, int]:
+    """The action that a reply gives, in words, and its fault code."""
+    if kind is not None and not moves:
+        action, fault = read_open(reply, kind, finished=ended)
+        return action, "nothing" if fault else str(plain(action)), fault
+    place, fault = read_reply(reply, moves, finished=ended)
+    return (-1, "nothing", fault) if fault else (legal[place], moves[place], fault)

@@ -8,7 +8,7 @@ distinct decision and referred to.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,8 @@ class LanguageAgent(Immediate):
         record["turn.stream"] = of
         record["turn.prompt_end"] = np.asarray([len(decision.prompt) for decision in decisions])[of]
         streams = Ragged.of([decision.prompt for decision in decisions], np.int32)
-        memory = remembered(self.speech, request, [decisions[i].prompt for i in of.tolist()], record["token.id"], choice)
+        prompts = [decisions[i].prompt for i in of.tolist()]
+        memory = remembered(self.speech, request, prompts, record["token.id"], _chosen(request, choice))
         return answer(request, request.legal.at(choice), version=self.version, record=record, streams=streams, memory=memory)
 
     def _decisions(self, request: Request) -> tuple[list[Prompted], NDArray[np.int64]]:
@@ -110,17 +111,18 @@ def _decision(chat: Chat, speech: Speech, game: Any, seat: int, text: str, moves
     return Prompted(np.concatenate([memory, np.asarray(ended, np.int32), chat.more(text, moves)]), chat.trie(moves))
 
 
-def remembered(
-    speech: Speech, request: Request, prompts: Sequence[NDArray[np.int32]], replies: Ragged, choice: NDArray[np.int64]
-) -> list[Any]:
-    """What each row's seat carries to its next turn. ``choice`` is the place of the move among the legal ones, -1 for none."""
+def remembered(speech: Speech, request: Request, prompts: Sequence[NDArray[np.int32]], replies: Ragged, played: Iterable[str]) -> list[Any]:
+    """What each row's seat carries to its next turn; ``played`` is each row's move in words."""
     if speech.prompt == "state":
         return [None] * len(request)
     if speech.prompt == "chat":
         return [np.concatenate([prompt, replies[i].astype(np.int32)]) for i, prompt in enumerate(prompts)]
-    read = request.views.texts()
-    played = [moves[place] if place >= 0 else "nothing" for moves, place in zip(request.views.action_texts(), choice.tolist(), strict=True)]
-    return [(*(memory or ()), turn) for memory, turn in zip(request.memory, zip(read, played, strict=True), strict=True)]
+    turns = zip(request.views.texts(), played, strict=True)
+    return [(*(memory or ()), turn) for memory, turn in zip(request.memory, turns, strict=True)]
+
+
+def _chosen(request: Request, choice: NDArray[np.int64]) -> Iterator[str]:
+    yield from (moves[place] for moves, place in zip(request.views.action_texts(), choice.tolist(), strict=True))
 
 
 @torch.no_grad()

@@ -1,18 +1,17 @@
-"""Plays every legal action equally often."""
+"""Plays every legal action equally often; where the answer is open, a random one."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from marl_llm.agent import Decision, Immediate, Request, answer
+from marl_llm.answers import at_random
 from marl_llm.ragged import Ragged
-from marl_llm.seeding import uniform
 
 
 class RandomAgent(Immediate):
     def decide(self, request: Request) -> Decision:
-        lengths = request.legal.lengths
-        return answer(request, request.legal.at((uniform(request.seed, 0) * lengths).astype(np.int64)))
+        return answer(request, at_random(request.views, request.legal, request.seed))
 
     def policy(self, request: Request) -> Ragged:
         lengths = request.legal.lengths
