@@ -41,11 +41,10 @@ class Coordination(Rounds):
         """Every seat's pay by situation, [2 ** seats]."""
         self.opening = np.full(self.span, 1 / self.span)
         self.noise = FLIP**ones * (1 - FLIP) ** (seats - ones)
-        rounds_counted = float(np.sum(self.discount ** np.arange(rounds)))
         self.info = GameInfo(
             name=f"coordination(seats={seats},rounds={rounds},discount={discount})",
             seats=seats,
-            returns=(rounds_counted * float(self.pay.min()), rounds_counted * float(self.pay.max())),
+            returns=(self._counted(rounds) * float(self.pay.min()), self._counted(rounds) * float(self.pay.max())),
             max_decisions=seats * rounds,
             action=Discrete(2),
             utility="team",
@@ -95,4 +94,8 @@ class Coordination(Rounds):
         """The most that a team can expect. The next bits depend on the moves alone, so the best joint action is always the same."""
         outcome = np.arange(self.span)
         paid = max(float(self.noise @ self.pay[action ^ outcome]) for action in range(self.span))
-        return float(self.pay.mean() + paid * np.sum(self.discount ** np.arange(1, self.rounds)))
+        return float(self.pay.mean()) + paid * self.discount * self._counted(self.rounds - 1)
+
+    def _counted(self, rounds: int) -> float:
+        """1 + discount + discount^2 + ..., one term a round."""
+        return float(rounds) if self.discount == 1 else (1 - self.discount**rounds) / (1 - self.discount)

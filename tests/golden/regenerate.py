@@ -22,6 +22,12 @@ GAMES = {
     "leduc_poker": ("leduc_poker", 3),
     "tic_tac_toe": ("tic_tac_toe", 1),
     "connect_four": ("connect_four", 1),
+    "tiny_hanabi": ("tiny_hanabi", 1),
+    "matrix": ("matrix(payoffs=climbing)", 1),
+    "matrix_repeated": ("matrix(payoffs=rps,rounds=3,memory=1)", 2),
+    "two_step": ("two_step", 1),
+    "coordination": ("coordination(seats=3,rounds=3)", 1),
+    "congestion": ("congestion(seats=3)", 1),
     "public_goods": ("public_goods(seats=3,mpcr=0.5,levels=2,rounds=2)", 1),
 }
 
