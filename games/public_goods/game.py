@@ -75,7 +75,7 @@ class PublicGoods(Game):
             table=(1 + 2 * seats,),
             perfect_information=observe == "full" and not fine,
             rewards_at_end=rounds == 1 and not fine,
-            enumerable=float(choices) ** (seats * rounds) <= SMALL,
+            enumerable=choices ** min(seats * rounds, 16) <= SMALL,
             anonymous=not (self.sequential or synergy or fine),
             simultaneous=not self.sequential or fine > 0,
             key_kind="information",

@@ -42,10 +42,11 @@ class Payoff:
             synergy=synergy / levels**2,
         )
 
-    def __call__(self, gifts: Tokens) -> NDArray[np.float64]:
-        """Gains of one round from the tokens that each seat gave, both of shape [..., seats]."""
-        gains = self.keep[gifts]
-        gains += self.share[gifts.sum(-1)][..., None]
+    def __call__(self, gifts: Tokens, total: Tokens | None = None) -> NDArray[np.float64]:
+        """Gains of one round from the tokens that each seat gave, both of shape [..., seats]; ``total`` is their sum, if it is known."""
+        total = gifts.sum(-1) if total is None else total
+        gains = self.keep.take(gifts)
+        gains += self.share.take(total)[..., None]
         if self.synergy:
             gains += self.synergy * gifts * (np.cumsum(gifts, -1) - gifts)
         return gains
