@@ -109,11 +109,33 @@ def test_a_foreign_package_in_the_way_is_named(tmp_path: Path) -> None:
 
 def test_listing_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from marl_llm.cli import main; main(['games']); main(['agents']); main(['algorithms']); main([]); "
-        "print(sorted({'torch', 'ray', 'transformers', 'pyspiel', 'open_spiel', 'pettingzoo'} & set(sys.modules)))"
+        "import sys; from marl_llm.cli import main; main(['agents']); main(['algorithms']); main([]); "
+        "print(sorted({'torch', 'ray', 'transformers', 'pyspiel', 'open_spiel', 'pettingzoo'} & set(sys.modules))); main(['games']); "
+        "print(sorted({'torch', 'ray', 'transformers', 'pettingzoo'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert [line for line in done.stdout.splitlines() if line.startswith("[")] == ["[]", "[]"]
+
+
+def test_games_are_listed_with_their_facts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["games"]) == 0
+    kuhn = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("kuhn_poker\t")).split("\t")
+    assert kuhn[1:6] == ["2", "sequential, imperfect information, zero-sum", "2", "3", "text, vector 11, key by information"]
+    assert cli.main(["games", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["games"]}
+    assert (rows["public_goods"]["seats"], rows["public_goods"]["simultaneous"]) == (4, True)
+    assert "seats" not in rows["openspiel"]
+
+
+def test_a_family_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["games", "openspiel", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["games"]}
+    assert sum("refused" not in row for row in rows.values()) >= 129
+    assert (rows["openspiel:go"]["seats"], rows["openspiel:go"]["actions"], rows["openspiel:go"]["perfect_information"]) == (2, 362, True)
+    assert rows["openspiel:mfg_garnet"]["anonymous"]
+    assert "for example openspiel:misere(game=" in rows["openspiel:misere"]["refused"]
+    assert cli.main(["games", "openspiel:misere(game=tic_tac_toe())"]) == 0
+    assert "perfect_information  True" in capsys.readouterr().out
 
 
 def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:

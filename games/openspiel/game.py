@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import open_spiel.python.games  # noqa: F401  # registers the games written in Python
 import pyspiel
 
-from games.openspiel.flaws import REFUSED, REWARDS_BEFORE_THE_END, TENSOR_OF_OTHER_STATES
+from games.openspiel.flaws import FORGETFUL, REWARDS_BEFORE_THE_END, TENSOR_OF_OTHER_STATES
+from games.openspiel.native import full_name, is_mean_field, load
 from games.openspiel.size import fits
 from games.openspiel.texts.by_name import text_of
 from marl_llm.boards import Boards
-from marl_llm.errors import UserError, unknown
+from marl_llm.errors import UserError
 from marl_llm.game import Action, Discrete, Game, GameInfo, Seat, State, Utility, View
 from marl_llm.seeding import generator
 
@@ -29,14 +29,18 @@ class OpenSpiel(Game):
     """An OpenSpiel game by its string, such as ``"leduc_poker(players=3)"``.
 
     Raises UserError for a name that OpenSpiel does not have, for parameters it does not take, and for the few games that
-    have no seats (mean-field) or no integer actions.
+    cannot be played so.
     """
 
     def __init__(self, name: str) -> None:
-        self.native = _load(name)
+        self.native = load(name)
         kind = self.kind = self.native.get_type()
+        if is_mean_field(kind):
+            raise UserError(f"{name} is a mean-field game, played by a population: openspiel:{kind.short_name}(seats=10)")
         self.sampled = kind.chance_mode == _Type.ChanceMode.SAMPLED_STOCHASTIC
         """Chance is drawn inside OpenSpiel, from a stream that the match's seed starts."""
+        if self.sampled and "rng_seed" not in kind.parameter_specification:
+            raise UserError(f"{name} draws chance from a stream that cannot be seeded, so no match of it can be repeated")
         perfect = kind.information == _Type.Information.PERFECT_INFORMATION
         simultaneous = kind.dynamics == _Type.Dynamics.SIMULTANEOUS
         self.by_observation = perfect and kind.provides_observation_string
@@ -54,8 +58,9 @@ class OpenSpiel(Game):
         )
         size = 0 if self.tensor is None else int(np.prod(getattr(self.native, f"{self.tensor}_shape")()))
         at_end = kind.reward_model == _Type.RewardModel.TERMINAL and kind.short_name not in REWARDS_BEFORE_THE_END
-        name = str(self.native).removesuffix("()")
+        name = full_name(self.native, name)
         merges = self.by_observation and at_end and not simultaneous
+        recalls = kind.provides_information_state_string and kind.short_name not in FORGETFUL
         self.info = GameInfo(
             name=name,
             seats=self.native.num_players(),
@@ -68,7 +73,7 @@ class OpenSpiel(Game):
             rewards_at_end=at_end,
             enumerable=not self.sampled and fits(name, merges),
             simultaneous=simultaneous,
-            key_kind="state" if self.by_observation else "information" if kind.provides_information_state_string else "history",
+            key_kind="state" if self.by_observation else "information" if recalls else "history",
             summary=kind.long_name,
         )
 
@@ -167,35 +172,3 @@ class SpielState(State):
             except (RuntimeError, pyspiel.SpielError):
                 self.game.resamples = False
         raise NotImplementedError(f"OpenSpiel does not resample the hidden information of {self.game.info.name}")
-
-
-def _load(name: str) -> Any:
-    short = name.partition("(")[0].strip()
-    known = set(pyspiel.registered_names())
-    if short not in known:
-        raise unknown("OpenSpiel game", short, known)
-    if short in REFUSED:
-        raise UserError(f"OpenSpiel's {short} cannot be played: {REFUSED[short]}")
-    try:
-        native = pyspiel.load_game(name)
-        kind = native.get_type()
-        if kind.dynamics == _Type.Dynamics.MEAN_FIELD:
-            raise UserError(f"{name} is a mean-field game: it has no seats to play")
-        if kind.chance_mode == _Type.ChanceMode.SAMPLED_STOCHASTIC and "rng_seed" not in kind.parameter_specification:
-            raise UserError(f"{name} draws chance from a stream that cannot be seeded, so no match of it can be repeated")
-        state = native.new_initial_state()
-        if not state.is_simultaneous_node():
-            state.legal_actions()  # raises where actions are not integers
-    except (RuntimeError, IndexError, pyspiel.SpielError) as error:  # the types in which pyspiel passes on C++ errors
-        takes = ", ".join(sorted(kind_of(short).parameter_specification)) or "none"
-        raise UserError(f"OpenSpiel game {name!r} cannot be made: {_one_line(error)}; parameters of {short}: {takes}") from error
-    return native
-
-
-def kind_of(short: str) -> Any:
-    """OpenSpiel's description of a registered game."""
-    return next(kind for kind in pyspiel.registered_games() if kind.short_name == short)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

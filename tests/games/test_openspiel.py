@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from games.openspiel.family import members
 from games.openspiel.game import OpenSpiel
+from games.openspiel.native import EXAMPLES
 from games.openspiel.size import fits
 from games.openspiel.texts.by_name import text_of
 from games.openspiel.texts.generic import Generic
@@ -18,39 +21,36 @@ from marl_llm import registry
 from marl_llm.agents.random import RandomAgent
 from marl_llm.check import check_game
 from marl_llm.errors import UserError
+from marl_llm.game import Game
 from marl_llm.matches import self_play
 from marl_llm.play import play
 from marl_llm.records import PLAYED, Batch
 
-NEED_PARAMETERS = {
-    *("add_noise", "cached_tree", "efg_game", "misere", "nfg_game", "normal_form_extensive_game", "repeated_game"),
-    *("repeated_poker", "restricted_nash_response", "start_at", "turn_based_simultaneous_game", "zerosum"),
-}
-NO_SEATS = {"mfg_crowd_modelling", "mfg_crowd_modelling_2d", "mfg_dynamic_routing", "mfg_garnet"}
-OTHER_REFUSALS = {"crossword": "action structs", "chat_game": "more actions than it states"}
-
-
-def registered() -> list[str]:
-    import open_spiel.python.games  # noqa: F401
-
-    return sorted(pyspiel.registered_names())
+NEVER = {"crossword": "structures, not integers", "chat_game": "more actions than it states"}
 
 
 def test_every_registered_game_loads_or_is_refused_in_one_line() -> None:
-    refused = {}
-    for name in registered():
-        try:
-            game = OpenSpiel(name)
+    found = dict(members())
+    assert found.keys() == set(pyspiel.registered_names())
+    assert len(found) >= 143
+    refused = {name: str(error) for name, error in found.items() if isinstance(error, UserError)}
+    assert refused.keys() == EXAMPLES.keys() | NEVER.keys()
+    assert all("\n" not in line and name in line for name, line in refused.items())
+    assert all(f"for example openspiel:{name}({EXAMPLES[name]})" in refused[name] for name in EXAMPLES)
+    assert all(why in refused[name] for name, why in NEVER.items())
+    for name, game in found.items():
+        if isinstance(game, Game):
             assert game.info.seats >= 1
             assert game.info.name.startswith(name)
-        except UserError as error:
-            refused[name] = str(error)
-    assert all("\n" not in line and name in line for name, line in refused.items())
-    assert set(refused) == NEED_PARAMETERS | NO_SEATS | set(OTHER_REFUSALS)
-    assert all("mean-field" in refused[name] for name in NO_SEATS)
-    assert all(why in refused[name] for name, why in OTHER_REFUSALS.items())
-    assert "parameters of misere: game" in refused["misere"]
-    assert len(registered()) - len(refused) >= 118
+
+
+@pytest.mark.parametrize("short", EXAMPLES)
+def test_the_examples_of_refusals_work(short: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    game = registry.game(f"openspiel:{short}({EXAMPLES[short]})")
+    check_game(game, matches=3).require()
+    assert registry.game(f"openspiel:{game.info.name}").info == game.info, "the full name loads the same game"
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,25 @@ def test_every_registered_game_loads_or_is_refused_in_one_line() -> None:
         ("kuhn_poker(player=3)", "Unknown parameter 'player'.*parameters of kuhn_poker: players"),
         ("kuhn_poker(players=30)", "kuhn_poker.*max_num_players"),
         ("kuhn_poker(players=two)", "Wrong type for parameter players"),
-        ("openspiel:mfg_garnet", "no seats to play"),
+        ("openspiel:misere", r"misere needs parameters \(game\); for example openspiel:misere\(game=tic_tac_toe"),
+        ("openspiel:misere(game=kuhn_pokr())", "misere.*Unknown game 'kuhn_pokr'"),
+        ("openspiel:crossword", "crossword cannot be played"),
+        ("games.openspiel.game:OpenSpiel(name=mfg_garnet)", r"played by a population: openspiel:mfg_garnet\(seats=10\)"),
     ],
 )
 def test_refusals_name_the_fix(spec: str, line: str) -> None:
     with pytest.raises(UserError, match=line) as caught:
         registry.game(spec)
     assert "\n" not in str(caught.value)
+
+
+def write_files(folder: Path) -> None:
+    """The files that two examples name: matching pennies, and a game of two moves in turn."""
+    (folder / "game.nfg").write_text('NFG 1 R "pennies" { "one" "two" } { 2 2 }\n\n1 -1 -1 1 -1 1 1 -1\n')
+    ends = "\n".join(f't "" {k} "" {{ {value} {-value} }}' for k, value in enumerate((1, -1, -1, 1), 1))
+    first, second = ends.splitlines()[:2], ends.splitlines()[2:]
+    moves = ['p "" 1 1 "" { "l" "r" } 0', 'p "" 2 1 "" { "L" "R" } 0', *first, 'p "" 2 1 "" { "L" "R" } 0', *second]
+    (folder / "game.efg").write_text("\n".join(['EFG 2 R "pennies" { "one" "two" }', '""', *moves]) + "\n")
 
 
 CHECKED = [
@@ -82,6 +94,11 @@ CHECKED = [
 @pytest.mark.parametrize("spec", CHECKED)
 def test_games_keep_the_contract(spec: str) -> None:
     check_game(registry.game(spec), matches=2).require()
+
+
+@pytest.mark.parametrize("name", ["dark_hex_ir", "go_fish", "phantom_ttt_ir", "repeated_leduc_poker"])
+def test_games_that_forget_are_given_a_history(name: str) -> None:
+    check_game(OpenSpiel(name), matches=20).require()
 
 
 class Pool:
