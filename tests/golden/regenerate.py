@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from marl_llm import registry
+from marl_llm.answers import WORDS, column
 from marl_llm.boards import StateBoards
 from marl_llm.seeding import uniform
 
@@ -28,6 +29,8 @@ GAMES = {
     "two_step": ("two_step", 1),
     "coordination": ("coordination(seats=3,rounds=3)", 1),
     "congestion": ("congestion(seats=3)", 1),
+    "talk": ('talk(game="matrix(payoffs=prisoners_dilemma,rounds=2)")', 1),
+    "negotiation": ("negotiation(seats=3,turns=1)", 1),
     "public_goods": ("public_goods(seats=3,mpcr=0.5,levels=2,rounds=2)", 1),
 }
 
@@ -50,12 +53,14 @@ def playthrough(spec: str, seed: int) -> str:
             break
         views, legal = boards.views(row, seat), boards.legal(row, seat)
         keys = [views.codes[code] for code in views.keys().tolist()]
-        told = zip(seat.tolist(), keys, views.texts(), views.vectors(), views.action_texts(), strict=True)
-        moves = legal.at((uniform(seed, ply, seat) * legal.lengths).astype(np.int64))
-        for i, (actor, key, text, vector, actions) in enumerate(told):
-            lines += [f"seat {actor} key: {key!r}", f"text: {text!r}", f"vector: {_numbers(vector)}"]
+        vectors = None if game.info.vector is None else views.vectors()
+        choices = [legal[i].tolist() or WORDS for i in range(len(row))]
+        moves = [choice[int(share * len(choice))] for choice, share in zip(choices, uniform(seed, ply, seat), strict=True)]
+        for i, (actor, key, text, actions) in enumerate(zip(seat.tolist(), keys, views.texts(), views.action_texts(), strict=True)):
+            lines += [f"seat {actor} key: {key!r}", f"text: {text!r}"]
+            lines += [] if vectors is None else [f"vector: {_numbers(vectors[i])}"]
             lines += [f"legal: {legal[i].tolist()} {actions}", f"plays: {moves[i]}"]
-        boards.step(row, seat, moves)
+        boards.step(row, seat, column(game.info, moves))
     return "\n".join(lines) + "\n"
 
 
