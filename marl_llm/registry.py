@@ -27,7 +27,7 @@ from marl_llm.errors import MissingExtra, UserError, unknown
 from marl_llm.game import Game, Spec
 
 _FILE = re.compile(r"(?P<file>.+\.py):(?P<attribute>[A-Za-z_][\w.]*)")
-_SPEC = re.compile(r"(?P<name>.*\.py:[^()]*|[^()]+)(\((?P<parameters>.*)\))?", re.DOTALL)
+_SPEC = re.compile(r"""(?P<name>[^"']*\.py:[^()]*|[^()]+)(\((?P<parameters>.*)\))?""", re.DOTALL)
 _GAMES: dict[Spec, Game] = {}
 
 
