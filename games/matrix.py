@@ -35,7 +35,7 @@ class Matrix(Rounds):
         if self.memory >= rounds:
             raise UserError(f"matrix: memory is {memory} and rounds is {rounds}; expected a memory below the number of rounds")
         self.span = self.joint**self.memory
-        if rounds * self.span * self.seats**2 >= CODES:
+        if rounds * self.span * max(self.joint, self.seats**2) >= CODES:
             raise UserError(
                 f"matrix: {self.memory} rounds of {self.joint} joint moves cannot be remembered; expected a smaller memory, such as 1"
             )
@@ -78,8 +78,7 @@ class Matrix(Rounds):
         return self.flat[self._joint(moves)]
 
     def after(self, position: Positions, moves: NDArray[np.int64]) -> Positions:
-        kept = self.joint ** max(0, self.memory - 1)  # the oldest joint move is forgotten
-        return (position % kept * self.joint + self._joint(moves)) % self.span
+        return (position % self.span * self.joint + self._joint(moves)) % self.span  # the oldest joint move is forgotten
 
     def _joint(self, moves: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.ravel_multi_index(tuple(moves.T), tuple(self.choices))

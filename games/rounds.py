@@ -96,9 +96,13 @@ class RoundState(State):
     def __init__(self, game: Rounds, position: int, gained: tuple[float, ...], *, waits: bool = False) -> None:
         self.game, self.position, self.gained, self.waits = game, position, gained, waits
 
+    @property
+    def over(self) -> bool:
+        """Whether all rounds are played."""
+        return self.position >= self.game.rounds * self.game.span
+
     def to_act(self) -> tuple[Seat, ...]:
-        over = self.position >= self.game.rounds * self.game.span
-        return () if over or self.waits else tuple(range(len(self.gained)))
+        return () if self.over or self.waits else tuple(range(len(self.gained)))
 
     def legal(self, seat: Seat) -> Sequence[int]:
         return range(self.game.choices[seat])
@@ -108,15 +112,15 @@ class RoundState(State):
         joint = np.asarray([[moves[seat] for seat in range(len(self.gained))]])
         self.gained = tuple((np.asarray(self.gained) + game.gains(position, joint)[0]).tolist())
         self.position = (self.position // game.span + 1) * game.span + int(game.after(position, joint)[0])
-        self.waits = len(game.noise) > 0 and self.position < game.rounds * game.span
+        self.waits = len(game.noise) > 0 and not self.over
 
     def returns(self) -> Sequence[float]:
         return self.gained
 
     def view(self, seat: Seat | None) -> View:
-        game, position = self.game, self.position
+        game, position, over = self.game, self.position, self.over
         return View(
-            text=lambda: game.text(position, seat),
+            text=lambda: "The match is over." if over else game.text(position, seat),
             vector=lambda: game.vectors(np.asarray([position]))[0],
             key=lambda: game.key(position, seat),
         )

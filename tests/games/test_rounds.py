@@ -90,6 +90,10 @@ def test_the_table_is_what_all_see() -> None:
     assert table.text == "Round 2 of 3. In round 1 player 1 chose paper, player 2 chose scissors."
     np.testing.assert_array_equal(table.vector, state.view(0).vector)
     assert table.key not in {state.view(seat).key for seat in (0, 1)}
+    for _ in range(2):
+        state.apply({0: 1, 1: 2})
+    assert state.view(None).text == "The match is over."
+    assert state.to_act() == ()
 
 
 def test_stopped_rows_are_left_alone() -> None:

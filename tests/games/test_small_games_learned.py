@@ -34,7 +34,7 @@ def test_to_defect_is_dominant() -> None:
 
 def test_two_step_is_solved() -> None:
     """B is dominant in state B, and with it the way there: 8, and not the safe 7."""
-    assert learned("two_step", 0, 60)["seat.return"].mean() > 7.8
+    assert learned("two_step", 0, 60)["seat.return"].mean() > 7.5
 
 
 @pytest.mark.parametrize(("payoffs", "action", "optimum"), [("climbing", 2, 11), ("penalty", 1, 10)])
