@@ -7,6 +7,9 @@ REFUSED = {
 REWARDS_BEFORE_THE_END = frozenset({"python_ant_foraging", "python_hangman", "repeated_leduc_poker"})
 """They state a terminal reward model, and their returns change before the end."""
 
+CLONES_BREAK = frozenset({"python_hangman"})
+"""A clone of a clone has lost its game."""
+
 TENSOR_OF_OTHER_STATES = frozenset({"python_dynamic_routing"})
 """Their tensor keeps rows that were written for whatever state was looked at before."""
 

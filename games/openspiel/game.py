@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyspiel
 
-from games.openspiel.flaws import FORGETFUL, REWARDS_BEFORE_THE_END, TENSOR_OF_OTHER_STATES
+from games.openspiel.flaws import CLONES_BREAK, FORGETFUL, REWARDS_BEFORE_THE_END, TENSOR_OF_OTHER_STATES
 from games.openspiel.native import full_name, is_mean_field, load
 from games.openspiel.size import fits
 from games.openspiel.texts.by_name import text_of
@@ -41,6 +41,8 @@ class OpenSpiel(Game):
         """Chance is drawn inside OpenSpiel, from a stream that the match's seed starts."""
         if self.sampled and "rng_seed" not in kind.parameter_specification:
             raise UserError(f"{name} draws chance from a stream that cannot be seeded, so no match of it can be repeated")
+        self.replays = self.sampled or kind.short_name in CLONES_BREAK
+        """A copy of a match is made by playing it again."""
         perfect = kind.information == _Type.Information.PERFECT_INFORMATION
         simultaneous = kind.dynamics == _Type.Dynamics.SIMULTANEOUS
         self.by_observation = perfect and kind.provides_observation_string
@@ -90,7 +92,7 @@ class OpenSpiel(Game):
         from games.openspiel.boards import SpielBoards
 
         info = self.info
-        if info.enumerable or info.simultaneous or info.key_kind == "history" or self.sampled:
+        if info.enumerable or info.simultaneous or info.key_kind == "history" or self.replays:
             return super().boards(rows)
         return SpielBoards(self, rows)
 
@@ -156,7 +158,7 @@ class SpielState(State):
         return self.names[seat, action]
 
     def clone(self) -> State:
-        if not self.game.sampled:
+        if not self.game.replays:
             return SpielState(self.game, self.native.clone())
         copy = self.game.start(self.seed)  # pyspiel's clones share one stream of chance; a replay has its own
         for action in self.native.history():

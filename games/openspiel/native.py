@@ -38,6 +38,8 @@ def short_name(name: str) -> str:
     """The registered name in ``name(parameters)``; UserError where there is none such."""
     short = name.partition("(")[0].strip()
     if short not in _kinds():
+        _kinds.cache_clear()  # somebody's own game may have been registered since
+    if short not in _kinds():
         raise unknown("OpenSpiel game", short, _kinds())
     return short
 

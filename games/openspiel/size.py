@@ -35,9 +35,8 @@ def positions(name: str) -> float:
     game, rng, total = pyspiel.load_game(name), generator(20_24), 0.0
     for _ in range(PROBES):
         state, weight = game.new_initial_state(), 1.0
-        while not state.is_terminal() and weight < 1e12:
+        while (choices := _choices(state)) and weight < 1e12:
             total += weight / PROBES
-            choices = _choices(state)
             weight *= math.prod(len(actions) for actions in choices)
             _apply(state, [actions[int(rng.integers(len(actions)))] for actions in choices])
         total += weight / PROBES
@@ -51,9 +50,8 @@ def _counted(game: Any, merges: bool, limit: int) -> bool:
         below: list[Any] = []
         seen: dict[tuple[int, str], Any] = {}
         for state in layer:
-            if state.is_terminal():
-                continue
-            for move in product(*_choices(state)):
+            choices = _choices(state)
+            for move in product(*choices) if choices else ():
                 child = state.clone()
                 _apply(child, move)
                 if merges and child.current_player() >= 0:
@@ -74,9 +72,12 @@ def _counted(game: Any, merges: bool, limit: int) -> bool:
 
 
 def _choices(state: Any) -> list[list[int]]:
-    """What each mover can do next: one mover, chance included, or all seats at once."""
+    """What each mover can do next: one mover, chance included, or all seats at once; empty where nobody can move."""
+    if state.is_terminal():
+        return []
     if state.is_simultaneous_node():
-        return [state.legal_actions(seat) or [0] for seat in range(state.num_players())]
+        legal = [state.legal_actions(seat) for seat in range(state.num_players())]
+        return [actions or [0] for actions in legal] if any(legal) else []
     return [state.legal_actions()]
 
 

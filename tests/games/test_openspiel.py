@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from games.openspiel.family import members
+from games.openspiel import family
 from games.openspiel.game import OpenSpiel
 from games.openspiel.native import EXAMPLES
 from games.openspiel.size import fits
@@ -30,7 +32,7 @@ NEVER = {"crossword": "structures, not integers", "chat_game": "more actions tha
 
 
 def test_every_registered_game_loads_or_is_refused_in_one_line() -> None:
-    found = dict(members())
+    found = dict(family.members())
     assert found.keys() == set(pyspiel.registered_names())
     assert len(found) >= 143
     refused = {name: str(error) for name, error in found.items() if isinstance(error, UserError)}
@@ -99,6 +101,33 @@ def test_games_keep_the_contract(spec: str) -> None:
 @pytest.mark.parametrize("name", ["dark_hex_ir", "go_fish", "phantom_ttt_ir", "repeated_leduc_poker"])
 def test_games_that_forget_are_given_a_history(name: str) -> None:
     check_game(OpenSpiel(name), matches=20).require()
+
+
+def every() -> Iterator[tuple[str, Game | UserError]]:
+    """Every registered game with default parameters, or where it has none with those of its example."""
+    for name, found in family.members():
+        yield (spec := f"{name}({EXAMPLES[name]})", family.game(spec)) if name in EXAMPLES else (name, found)
+
+
+@pytest.mark.learn
+def test_census(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All games through check_game, as a table."""
+    write_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    verdicts: dict[str, str] = {}
+    for spec, found in every():
+        began, verdict = perf_counter(), f"refused: {found}"
+        if isinstance(found, Game):
+            report = check_game(found, matches=2)
+            if report.broken is None and perf_counter() - began < 1:  # more matches of what is quick
+                report = check_game(found, matches=20)
+            broken = report.broken
+            verdict = f"breaks {broken.rule}: {broken.problem}" if broken else f"passes {report.matches} matches"
+        verdicts[spec] = verdict
+        print(f"{perf_counter() - began:6.1f} s  {spec}: {verdict}", flush=True)
+    passing = {spec for spec, verdict in verdicts.items() if verdict.startswith("passes")}
+    print(f"{len(passing)} of {len(verdicts)} pass", *(f"{spec}: {verdicts[spec]}" for spec in verdicts.keys() - passing), sep="\n")
+    assert verdicts.keys() - passing == NEVER.keys()
 
 
 class Pool:
