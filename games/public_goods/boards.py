@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from games.public_goods import texts
-from games.public_goods.known import Known, learned
+from games.public_goods.known import Known
 from games.public_goods.payoff import received
 from games.public_goods.state import PublicGoodsState, Rounds
 from marl_llm.boards import Boards, StaleView, Views
@@ -50,12 +51,13 @@ class PublicGoodsBoards(Boards):
         self.round_share, self.own_share, self.group_share = (_shares(n) for n in (game.rounds, levels, levels * seats))
         self.options = Ragged.of([range(levels + 1), *([c for c in range(seats + 1) if c != seat + 1] for seat in range(seats))])
         """Legal actions: of a seat that gives, and of each that fines."""
-        self.known = Known(game)
+        self.known = Known(self)
         self.codes = self.known.codes
 
     def start(self, row: Index, seeds: NDArray[np.uint64]) -> None:
         self._touch(row)
         self.act = None
+        self.known.start(row)
         self.made[row, 1:] = -1
         self.stage[row], self.total[row], self.gained[row] = 0, 0, 0
 
@@ -127,8 +129,8 @@ class PublicGoodsBoards(Boards):
     def returns(self, row: Index) -> NDArray[np.float64]:
         return self.gained.take(row, 0)
 
-    def seen(self, row: Index, seat: Index) -> NDArray[np.int64]:
-        """All that seats have learned, as ``texts`` explains, [len(row), ``Known.width``]; -1 where there is nothing yet."""
+    def seen(self, row: Index, seat: Index) -> list[list[int]]:
+        """All that each seat has learned, as ``texts`` explains."""
         game, n = self.game, np.arange(len(row))
         made = self.made[row, 1:].astype(np.int64)
         gifts = made[:, :, 0]
@@ -144,7 +146,9 @@ class PublicGoodsBoards(Boards):
             parts.append(np.where(done, np.stack([gifts[n, :, seat], gifts.sum(-1)], -1), -1))
         if game.fine:
             parts.append(made[:, :, 1])
-        return np.concatenate(parts, -1).reshape(len(row), -1)
+        facts = np.concatenate(parts, -1).reshape(len(row), -1)
+        flat, ends = facts[facts >= 0].tolist(), (facts >= 0).sum(1).cumsum().tolist()
+        return [flat[first:last] for first, last in pairwise([0, *ends])]
 
 
 def _shares(n: int) -> NDArray[np.float32]:
@@ -165,14 +169,14 @@ class _Views(Views):
 
     def keys(self) -> Index:
         self._stage(self.row)
-        return self.boards.known.of(self.seat, self.boards.seen(self.row, self.seat))
+        return self.boards.known.of(self.row, self.seat)
 
     def texts(self) -> list[str]:
         boards, stage = self.boards, self._stage(self.row)
         about = zip(
             self.seat.tolist(), boards.seen(self.row, self.seat), boards.round[stage].tolist(), boards.kind[stage].tolist(), strict=True
         )
-        return [texts.view(boards.game, seat, learned(seen), round_, kind == 1) for seat, seen, round_, kind in about]
+        return [texts.view(boards.game, seat, seen, round_, kind == 1) for seat, seen, round_, kind in about]
 
     def vectors(self) -> NDArray[np.float32]:
         boards, game = self.boards, self.boards.game

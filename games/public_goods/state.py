@@ -89,7 +89,7 @@ class PublicGoodsState(State):
         return View(
             text=lambda: texts.view(self.game, seat, self.seen(seat), self.round, self.fining),
             vector=lambda: self._vector(seat),
-            key=lambda: texts.key(self.game, seat, self.seen(seat)),
+            key=lambda: texts.key(seat, self.seen(seat)),
         )
 
     def _vector(self, seat: Seat) -> NDArray[np.float64]:

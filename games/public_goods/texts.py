@@ -55,8 +55,8 @@ def per_round(game: PublicGoods, seat: Seat, seen: Sequence[int]) -> list[Sequen
     return [seen[i : i + width] for i in range(0, len(seen), width)]
 
 
-def key(game: PublicGoods, seat: Seat, seen: Sequence[int]) -> str:
-    return f"{seat}:{' '.join('/'.join(map(str, known)) for known in per_round(game, seat, seen))}"
+def key(seat: Seat, seen: list[int]) -> str:
+    return f"{seat}:{seen}"
 
 
 def view(game: PublicGoods, seat: Seat, seen: Sequence[int], round_: int, fining: bool) -> str:

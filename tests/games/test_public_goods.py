@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from games.public_goods.game import PublicGoods
-from games.public_goods.known import Known
 from games.public_goods.payoff import received
 from games.public_goods.state import PublicGoodsState
 from marl_llm import registry
@@ -240,16 +239,22 @@ def test_resampled_gifts_are_those_that_a_seat_cannot_see() -> None:
 
 
 def test_codes_of_what_is_known() -> None:
-    """Equal knowledge has one code, whenever it comes up; what differs in one number or in the seat has another."""
-    known = Known(PublicGoods(seats=3, rounds=2))
-    seat = np.asarray([0, 0, 1, 0])
-    seen = np.asarray([[1, 4, -1, -1], [1, 5, -1, -1], [1, 4, -1, -1], [1, 4, -1, -1]])
-    codes = known.of(seat, seen)
-    assert codes[0] == codes[3]
-    assert len(set(codes.tolist())) == 3
-    later = known.of(seat[::-1], np.vstack([seen[::-1][:2], [[2, 2, -1, -1]], seen[:1]]))
-    assert [known.codes[code] for code in later.tolist()] == ["0:1/4", "1:1/4", "0:2/2", "0:1/4"]
-    assert len(known.codes) == 4
+    """Equal knowledge has one code whenever it comes up, also in rows that start again; other knowledge has another."""
+    boards = PublicGoods(seats=2, levels=2, rounds=3).boards(3)
+    everyone = np.arange(3)
+    boards.start(everyone, everyone.astype(np.uint64))
+    boards.step(*boards.acting(), np.asarray([1, 0, 0, 1, 1, 0]))
+    row, seat = boards.acting()
+    first = boards.views(row, seat).keys()
+    assert [boards.codes[code] for code in first.tolist()] == ["0:[1, 1]", "1:[0, 1]", "0:[0, 1]", "1:[1, 1]", "0:[1, 1]", "1:[0, 1]"]
+    assert first[[0, 1]].tolist() == first[[4, 5]].tolist()
+    boards.start(everyone[:1], everyone[:1].astype(np.uint64))
+    for gifts in ([0, 1], [2, 2]):  # two rounds that nobody asks about
+        boards.step(row[:2], seat[:2], np.asarray(gifts))
+    again = boards.views(row, seat).keys()
+    assert again[2:].tolist() == first[2:].tolist()
+    assert [boards.codes[code] for code in again[:2].tolist()] == ["0:[0, 1, 2, 4]", "1:[1, 1, 2, 4]"]
+    assert len(set(boards.codes)) == len(boards.codes) == 6
 
 
 def test_a_view_is_stale_once_its_match_moved() -> None:
