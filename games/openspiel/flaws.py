@@ -1,9 +1,7 @@
 """Where OpenSpiel's own description of a game is wrong, as ``check_game`` found over all of its games."""
 
-REFUSED = {
-    "chat_game": "it allows more actions than it states",
-    "crossword": "its actions are structures, not integers",
-}
+REFUSED = {"crossword": "its actions are structures, not integers"}
+
 REWARDS_BEFORE_THE_END = frozenset({"python_ant_foraging", "python_hangman", "repeated_leduc_poker"})
 """They state a terminal reward model, and their returns change before the end."""
 

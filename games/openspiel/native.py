@@ -15,6 +15,7 @@ from marl_llm.errors import UserError, unknown
 EXAMPLES = {
     "add_noise": "epsilon=0.1,seed=1,game=kuhn_poker()",
     "cached_tree": "game=kuhn_poker()",
+    "chat_game": "num_distinct_actions=8",
     "efg_game": "filename=game.efg",
     "misere": "game=tic_tac_toe()",
     "nfg_game": "filename=game.nfg",
@@ -26,7 +27,7 @@ EXAMPLES = {
     "turn_based_simultaneous_game": "game=goofspiel(num_cards=3)",
     "zerosum": "game=matrix_pd()",
 }
-"""Parameters that work, for the games that have none by default."""
+"""Parameters that work, for the games whose defaults do not."""
 
 
 def names() -> list[str]:

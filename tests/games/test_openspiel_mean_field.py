@@ -55,6 +55,7 @@ LIMITS = [
     ("mfg_crowd_modelling", Last, (10, 100, 1000), 10),
     ("mean_field_nfg", Last, (10, 100, 1000), 0),
     ("mfg_dynamic_routing", UniformRandomPolicy, (1000,), 0),
+    ("mean_field_lin_quad(horizon=4)", Last, (12, 240), 0),
     ("python_mfg_predator_prey(horizon=4)", UniformRandomPolicy, (12, 480), 25),
 ]
 
