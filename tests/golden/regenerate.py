@@ -32,6 +32,10 @@ GAMES = {
     "talk": ('talk(game="matrix(payoffs=prisoners_dilemma,rounds=2)")', 1),
     "negotiation": ("negotiation(seats=3,turns=1)", 1),
     "public_goods": ("public_goods(seats=3,mpcr=0.5,levels=2,rounds=2)", 1),
+    "public_goods_threshold": ("public_goods(seats=3,mpcr=0.6,levels=4,threshold=1.5,penalty=1.5)", 2),
+    "public_goods_in_turn": ("public_goods(seats=3,mpcr=0.6,levels=4,observe=full,synergy=1.5,cost=quadratic)", 1),
+    "public_goods_partial": ("public_goods(seats=3,mpcr=0.6,levels=2,rounds=2,observe=partial,threshold=2,benefit=1)", 1),
+    "public_goods_fines": ("public_goods(seats=3,mpcr=0.6,levels=2,rounds=2,fine=0.3)", 1),
 }
 
 
