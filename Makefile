@@ -7,7 +7,11 @@ TORCH := torch==2.13.0
 PYTEST := $(BIN)/python -m pytest
 RUN := $(BIN)/marl-llm
 
-.PHONY: demo suite ablation test lint types format bench test-learn test-ray test-vllm test-vgc test-browser test-soak test-gpu clean
+.PHONY: demo suite ablation test lint types format bench test-learn test-pettingzoo: $(STAMP)
+	$(BIN)/pip install --quiet --editable '.[dev,classic,mpe,magent,textarena]'
+	$(PYTEST) -m pettingzoo -s
+
+test-ray test-vllm test-vgc test-browser test-soak test-gpu test-pettingzoo clean
 
 demo: $(STAMP)
 	$(RUN) train mars --game kuhn_poker --model tiny --out runs/demo

@@ -10,7 +10,7 @@ import pytest
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
 LIMIT_S = 20.0
-TIERS = {"learn", "ray", "vllm", "vgc", "browser", "soak", "gpu", "bench"}
+TIERS = {"learn", "ray", "vllm", "vgc", "browser", "soak", "gpu", "bench", "pettingzoo"}
 
 
 @pytest.hookimpl(wrapper=True)
