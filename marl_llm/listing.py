@@ -132,6 +132,7 @@ def _info(info: GameInfo) -> Facts:
         "utility": info.utility,
         "returns": list(info.returns),
         "actions": info.action.n if isinstance(info.action, Discrete) else str(info.action),
+        "message": None if info.message is None else str(info.message),
         "max_decisions": info.max_decisions,
         "simultaneous": info.simultaneous,
         "perfect_information": info.perfect_information,
@@ -144,7 +145,8 @@ def _info(info: GameInfo) -> Facts:
 def _kind(row: Facts) -> str:
     moves = "simultaneous" if row["simultaneous"] else "sequential"
     seen = "perfect" if row["perfect_information"] else "imperfect"
-    return f"{moves}, {seen} information, {row['utility'].replace('_', '-')}{', population' if row['anonymous'] else ''}"
+    more = [word for word, holds in (("population", row["anonymous"]), ("talk", row["message"])) if holds]
+    return ", ".join([moves, f"{seen} information", row["utility"].replace("_", "-"), *more])
 
 
 def _views(row: Facts) -> str:

@@ -1,7 +1,6 @@
 """Faults that users of OpenSpiel reported, each as a test that ours does not repeat it.
 
-The numbers are issues of google-deepmind/open_spiel unless another project is named. Two games are registered here that
-are as strict as some of OpenSpiel's own: they raise when asked what may not be asked.
+The numbers are issues of google-deepmind/open_spiel unless another project is named.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import pyspiel
 import pytest
 
 from games.openspiel.boards import SpielBoards
@@ -32,8 +30,7 @@ from marl_llm.play import play
 from marl_llm.records import FORFEIT, PLAYED, Batch
 from marl_llm.seeding import fold, uniform
 from marl_llm.tree import TooLarge, Tree, tree_of
-
-_Type = pyspiel.GameType
+from tests.faults.strict_games import STILL, STRICT
 
 
 class Player:
@@ -120,149 +117,9 @@ def test_illegal_actions_never_reach_openspiel(spec: str, wrong: str, capfd: pyt
 # #1446, #958: observations and legal actions asked for at chance nodes, or of who does not move ------------------------
 
 
-class StrictGame(pyspiel.Game):
-    """A die is rolled before each seat's one move; the die's face allows actions 0..face."""
-
-    def __init__(self, params: Any = None) -> None:
-        super().__init__(STRICT, pyspiel.GameInfo(4, 3, 2, -3.0, 3.0, 0.0, 2), params or {})
-
-    def new_initial_state(self) -> Any:
-        return StrictState(self)
-
-    def make_py_observer(self, iig_obs_type: Any = None, params: Any = None) -> Any:
-        return StrictObserver()
-
-
-class StrictState(pyspiel.State):
-    def __init__(self, game: Any) -> None:
-        super().__init__(game)
-        self.steps: list[int] = []
-
-    def current_player(self) -> int:
-        k = len(self.steps)
-        return pyspiel.PlayerId.TERMINAL if k == 4 else pyspiel.PlayerId.CHANCE if k % 2 == 0 else k // 2
-
-    def _legal_actions(self, player: int) -> list[int]:
-        if player != self.current_player():
-            raise ValueError(f"legal actions of player {player} asked for at step {len(self.steps)}")
-        return list(range(self.steps[-1] + 1))
-
-    def chance_outcomes(self) -> list[tuple[int, float]]:
-        assert self.is_chance_node()
-        return [(face, 1 / 3) for face in range(1, 4)]
-
-    def _apply_action(self, action: int) -> None:
-        if not self.is_chance_node() and action not in self._legal_actions(self.current_player()):
-            raise ValueError(f"illegal action {action}")
-        self.steps.append(action)
-
-    def _action_to_string(self, player: int, action: int) -> str:
-        return f"{action}"
-
-    def is_terminal(self) -> bool:
-        return len(self.steps) == 4
-
-    def returns(self) -> list[float]:
-        gain = float(self.steps[1] - self.steps[3]) if self.is_terminal() else 0.0
-        return [gain, -gain]
-
-    def __str__(self) -> str:
-        return str(self.steps)
-
-
-class StrictObserver:
-    tensor, dict = None, None
-
-    def set_from(self, state: Any, player: int) -> None:
-        """Called before ``string_from``; there is no tensor to fill."""
-
-    def string_from(self, state: Any, player: int) -> str:
-        if player < 0 or state.current_player() != player:
-            raise ValueError(f"player {player} observed at step {len(state.steps)}")
-        return " ".join(map(str, state.steps))
-
-
-def described(name: str, dynamics: Any) -> Any:
-    return _Type(
-        short_name=name,
-        long_name=name,
-        dynamics=dynamics,
-        chance_mode=_Type.ChanceMode.EXPLICIT_STOCHASTIC,
-        information=_Type.Information.PERFECT_INFORMATION,
-        utility=_Type.Utility.ZERO_SUM,
-        reward_model=_Type.RewardModel.TERMINAL,
-        max_num_players=2,
-        min_num_players=2,
-        provides_information_state_string=False,
-        provides_information_state_tensor=False,
-        provides_observation_string=True,
-        provides_observation_tensor=False,
-        parameter_specification={},
-    )
-
-
-STRICT = described("strict_dice", _Type.Dynamics.SEQUENTIAL)
-STILL = described("standstill", _Type.Dynamics.SIMULTANEOUS)
-
-
-class StillGame(pyspiel.Game):
-    """Both seats move, then seat 1 alone, and then nobody can, though the game does not say that it is over."""
-
-    def __init__(self, params: Any = None) -> None:
-        super().__init__(STILL, pyspiel.GameInfo(3, 0, 2, -2.0, 2.0, 0.0, 2), params or {})
-
-    def new_initial_state(self) -> Any:
-        return StillState(self)
-
-    def make_py_observer(self, iig_obs_type: Any = None, params: Any = None) -> Any:
-        return StillObserver()
-
-
-class StillState(pyspiel.State):
-    def __init__(self, game: Any) -> None:
-        super().__init__(game)
-        self.joint: list[list[int]] = []
-
-    def current_player(self) -> int:
-        return pyspiel.PlayerId.SIMULTANEOUS
-
-    def _legal_actions(self, player: int) -> list[int]:
-        return [[0, 1, 2], [] if player == 0 else [1, 2], []][len(self.joint)]
-
-    def _action_to_string(self, player: int, action: int) -> str:
-        return f"{action}"
-
-    def _apply_actions(self, actions: Any) -> None:
-        self.joint.append(list(actions))
-
-    def is_terminal(self) -> bool:
-        return False
-
-    def returns(self) -> list[float]:
-        gain = 0.0 if len(self.joint) < 2 else float(self.joint[0][0] - self.joint[1][1])
-        return [gain, -gain]
-
-    def __str__(self) -> str:
-        return str(self.joint)
-
-
-class StillObserver:
-    tensor, dict = None, None
-
-    def set_from(self, state: Any, player: int) -> None:
-        """Called before ``string_from``; there is no tensor to fill."""
-
-    def string_from(self, state: Any, player: int) -> str:
-        return str(state.joint)
-
-
-pyspiel.register_game(STRICT, StrictGame)
-pyspiel.register_game(STILL, StillGame)
-
-
 def test_nothing_is_asked_at_chance_nodes_nor_of_those_who_do_not_move() -> None:
-    spec = "openspiel:strict_dice"
-    game = OpenSpiel("strict_dice")
+    spec = f"openspiel:{STRICT.short_name}"
+    game = OpenSpiel(STRICT.short_name)
     check_game(game, matches=5).require()
     batch = played(spec, 20)
     assert (batch["match.end"] == PLAYED).all(), batch.tables["error"]
@@ -276,7 +133,7 @@ def test_nothing_is_asked_at_chance_nodes_nor_of_those_who_do_not_move() -> None
 
 
 def test_a_match_is_over_where_nobody_can_move() -> None:
-    game = registry.game("openspiel:standstill")
+    game = registry.game(f"openspiel:{STILL.short_name}")
     check_game(game, matches=5).require()
     state = game.start(0)
     assert state.to_act() == (0, 1)
@@ -284,7 +141,7 @@ def test_a_match_is_over_where_nobody_can_move() -> None:
     assert state.to_act() == (1,), "a seat without a move does not act"
     state.apply({1: 1})
     assert state.to_act() == ()
-    batch = played("openspiel:standstill", 12)
+    batch = played(f"openspiel:{STILL.short_name}", 12)
     assert (batch["match.end"] == PLAYED).all(), batch.tables["error"]
     assert (batch["seat.return"] != 0).any()
     assert len(batch["turn.seat"]) == 12 * 3
@@ -307,7 +164,7 @@ def test_simultaneous_games_are_played_natively_and_converted_ones_keep_their_te
 
 KEPT = [
     *("breakthrough", "universal_poker", "negotiation", "tarok", "stones_and_gems", "hanabi", "backgammon", "goofspiel"),
-    *("python_hangman", "python_liars_poker", "python_iterated_prisoners_dilemma", "mfg_crowd_modelling(seats=4)", "tarok(players=4)"),
+    *("python_hangman", "python_liars_poker", "mfg_crowd_modelling(seats=4)", "tarok(players=4)"),
     *("universal_poker(betting=nolimit,numPlayers=3,numRounds=1,numSuits=2,numRanks=4,numHoleCards=1,blind=1 2 3,stack=9 9 9)",),
 ]
 
