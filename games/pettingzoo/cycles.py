@@ -17,7 +17,7 @@ import numpy as np
 from games.pettingzoo.spaces import forbids_all, mask_of
 
 Agent = Any
-"""An agent's id: anything hashable, 0 and None too."""
+"""An agent's id: anything hashable, 0 and "" too."""
 STEPS_WITHOUT_CHOICE = 1_000
 
 

@@ -221,10 +221,10 @@ class ZooState(State):
         return _ANSI.sub("", _BEHIND.sub(r"[\1]", str(self.cycle.env.render()))).strip("\n")
 
     def table_text(self) -> str:
-        """The whole table: the environment's own drawing, else what every agent that is there observes."""
+        """The whole table: the environment's own drawing, else what those who are to act observe."""
         if self.game.drawn:
             return self.drawing()
-        return "\n\n".join(self.text(self.game.seat[agent]) for agent in self.cycle.env.agents)
+        return "\n\n".join(self.text(seat) for seat in self.to_act()) or "The match is over."
 
 
 def _common(kinds: Sequence[ActionKind], name: str) -> ActionKind:

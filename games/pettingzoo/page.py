@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _LEFT_OUT = ("|", "#", "```", "This environment is part of", "![", "<img")
-_OF_THE_API = re.compile(r"\n#+ *(Arguments|Usage|Version|Step|API|Credits|Citation|References?)\b")
+_OF_THE_API = re.compile(r"\n *#+ *(Arguments|Usage|Version|Step|API|Credits|Citation|References?)\b")
 """From here on it tells how the environment is made and stepped."""
 
 
