@@ -11,7 +11,7 @@ truncates has ended as any other.
 
 A match is ``reset(seed=...)`` of a new environment; whatever global generator it might use instead, ``check_game`` tells.
 ``clone`` copies the environment where a trial has shown that this can be done, and plays the seed and the moves again where not:
-copying chess at move 100 takes 0.4 ms, playing it again 120 ms.
+copying chess at move 100 takes 0.3 ms, playing it again 60 ms.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
 from marl_llm import registry
@@ -27,8 +28,8 @@ def played(env, matches):
                 if terminated or truncated:
                     env.step(None)
                     continue
-                (legal,) = observation["action_mask"].nonzero()
-                env.step(legal.item(int(rng.random() * len(legal))))
+                legal = np.flatnonzero(observation["action_mask"]).tolist()
+                env.step(rng.choice(legal))
                 decisions += 1
         return decisions
 
