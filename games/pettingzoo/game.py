@@ -30,13 +30,15 @@ from games.pettingzoo.cycles import Agent, Cycle, Rounds, Turns, copied
 from games.pettingzoo.known import KNOWN, Known
 from games.pettingzoo.spaces import Actions, mask_of
 from games.recall import Recall
-from marl_llm.errors import UserError
+from marl_llm.errors import MissingExtra, UserError
 from marl_llm.game import Action, ActionKind, Discrete, Game, GameInfo, Seat, State, View
 
 SEEDS = 2**31
 """Seeds are taken modulo this, which every generator accepts."""
 _ANSI = re.compile(r"\x1b\[[\d;]*m")
 _BEHIND = re.compile(r"\x1b\[4\dm(.*?)\x1b\[0m", re.DOTALL)
+EXTRAS = {"pettingzoo": "classic", "mpe2": "mpe", "magent2": "magent"}
+"""What a module of these packages needs, if anything."""
 UNKNOWN = Facts(returns=(-10_000.0, 10_000.0))
 TURNS = 1_000
 TRIAL = 4
@@ -49,9 +51,11 @@ def game(text: str) -> Game:
     try:
         module = import_module(name)
     except ModuleNotFoundError as error:
+        top = name.partition(".")[0]
+        if top in EXTRAS and (error.name == top or not f"{name}.".startswith(f"{error.name}.")):
+            raise MissingExtra(f"PettingZoo's {name}", EXTRAS[top]) from error
         raise UserError(
-            f"PettingZoo module {name!r} cannot be imported ({error}); expected one such as pettingzoo.classic.connect_four_v3 or "
-            "mpe2.simple_spread_v3, which need pip install 'marl-llm[classic,mpe]'"
+            f"PettingZoo module {name!r} cannot be imported ({error}); expected one such as pettingzoo.classic.connect_four_v3"
         ) from error
     make = getattr(module, "parallel_env", None) or getattr(module, "env", None)
     if make is None:
@@ -64,6 +68,8 @@ def game(text: str) -> Game:
     except UserError:
         raise
     except Exception as error:  # an environment may refuse its arguments in any way
+        if isinstance(error, ImportError) and (extra := EXTRAS.get(name.partition(".")[0])):
+            raise MissingExtra(f"PettingZoo's {name}", extra) from error
         raise UserError(f"PettingZoo's {name} cannot be made: {type(error).__name__}: {' '.join(str(error).split())}") from error
 
 

@@ -153,6 +153,7 @@ def test_facts() -> None:
     ("spec", "says"),
     [
         ("pettingzoo:no.such_v1", "cannot be imported.*expected one such as"),
+        ("pettingzoo:pettingzoo.classic.chess_v0", "cannot be imported.*expected one such as"),
         ("pettingzoo:json", "neither parallel_env nor env"),
         ("gymnasium:Nothing-v9", "cannot be made: NameNotFound"),
         ("gymnasium:CartPole-v1(gravity=2)", "cannot be made: TypeError"),
