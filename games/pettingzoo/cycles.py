@@ -43,8 +43,8 @@ class Cycle(Protocol):
 class Turns:
     """An AEC environment.
 
-    What an agent has gained is what ``last()`` told it at its turns, by which PettingZoo defines reward, and what waits for
-    its next one: so the loser's last reward is there as soon as the winner has moved.
+    What an agent has gained is what ``last()`` tells it at its turns, by which PettingZoo defines reward, and between them the
+    sum of ``rewards``: so the loser's last reward is there as soon as the winner has moved.
     """
 
     def __init__(self, env: Any, seed: int) -> None:
@@ -66,27 +66,27 @@ class Turns:
 
     def step(self, actions: Mapping[Agent, Any]) -> None:
         ((agent, action),) = actions.items()
-        self._move(agent, action)
+        self._told(agent)
+        self.env.step(action)
+        for other, reward in self.env.rewards.items():
+            self.waiting[other] += _number(reward)
         self._settle()
 
-    def _move(self, agent: Agent, action: Any) -> None:
+    def _told(self, agent: Agent) -> None:
+        """An agent's turn is over: what waited for it has been told."""
         self.told[agent] += self.waiting[agent]
         self.waiting[agent] = 0.0
-        self.env.step(action)
-        self._read()
-
-    def _read(self) -> None:
-        for agent, reward in self.env._cumulative_rewards.items():  # all agents' at once, where last() shows one's
-            self.waiting[agent] = float(np.asarray(reward).item())
 
     def _settle(self) -> None:
         """Take the steps of dead agents as long as others live; who is next is the environment's to say."""
-        self._read()
         for _ in range(STEPS_WITHOUT_CHOICE):
             self.over = all(self._dead(agent) for agent in self.env.agents)
+            for agent in self.env.agents if self.over else [self.env.agent_selection]:
+                self.waiting[agent] = _number(self.env._cumulative_rewards[agent])  # what last() tells it now, or when all are dead
             if self.over or not self._dead(self.env.agent_selection):
                 return
-            self._move(self.env.agent_selection, None)
+            self._told(self.env.agent_selection)
+            self.env.step(None)
         raise RuntimeError(f"the environment chose dead agents {STEPS_WITHOUT_CHOICE} times in a row; expected a live one or an end")
 
     def _dead(self, agent: Agent) -> bool:
@@ -118,7 +118,7 @@ class Rounds:
         self.observations, rewards, terminated, truncated, self.infos = self.env.step(joint)
         for agent, reward in rewards.items():
             if agent in self.gained:  # a shared entry such as "common" is no agent
-                self.gained[agent] += float(np.asarray(reward).item())
+                self.gained[agent] += _number(reward)
         # some environments list an agent for one round after its death
         self.live = [agent for agent in self.env.agents if not (terminated.get(agent) or truncated.get(agent))]
 
@@ -128,6 +128,10 @@ class Rounds:
                 return
             self._move({})
         raise RuntimeError(f"no agent could act for {STEPS_WITHOUT_CHOICE} rounds; expected an end, or an action that the mask allows")
+
+
+def _number(reward: Any) -> float:
+    return float(np.asarray(reward).item())
 
 
 def copied(cycle: Cycle) -> Any:

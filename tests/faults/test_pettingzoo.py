@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pettingzoo.utils.conversions import parallel_to_aec
 
 from games.arguments import Facts
 from games.pettingzoo.game import PettingZoo, from_pettingzoo
@@ -71,6 +72,37 @@ def test_the_losers_last_reward_is_there_when_the_match_is_over() -> None:
     assert total == pytest.approx(results["seat.return"])
     assert (results["seat.return"].reshape(-1, 3)[:, 1:] < -6).all()
     assert (results["match.end"] == PLAYED).all()
+
+
+class Careless(Circle):
+    """Its ``rewards`` are wrong, and what ``last()`` tells is right."""
+
+    def step(self, action: Any) -> None:
+        super().step(action)
+        self.rewards = {agent: 3.0 + reward for agent, reward in self.rewards.items()}
+
+
+def test_what_last_tells_is_right_where_rewards_are_not() -> None:
+    """tianshou 900: rewards of single steps were taken for what ``last()`` tells."""
+    _, returns, _ = played(from_pettingzoo(Careless))
+    assert returns == list(documented(Circle())[1].values())
+
+
+def test_rewards_that_stay_for_a_cycle_are_counted_once() -> None:
+    """PettingZoo's conversion of a Parallel environment to AEC keeps a cycle's rewards until the next cycle has been played."""
+    converted = from_pettingzoo(lambda: parallel_to_aec(Field())).start(1)
+    together = field().start(1)
+    before = list(together.returns())
+    for k in range(4):
+        moves = {seat: (k + seat) % CHOICES for seat in range(3)}
+        for seat, action in moves.items():
+            assert converted.returns() == pytest.approx(before)
+            assert converted.to_act() == (seat,)
+            converted.apply({seat: action})
+        together.apply(moves)
+        before = list(together.returns())
+    assert converted.returns() == pytest.approx(before)
+    assert converted.to_act() == together.to_act() == ()
 
 
 @pytest.mark.parametrize("agents", [(0, 1, 2), ("", "b", ("c", 0)), (2, 0, 1)])
