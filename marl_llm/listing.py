@@ -115,7 +115,7 @@ def _facts(entry: Entry) -> Facts:
 def _installed(entry: Entry) -> Facts:
     """A catalogue's game with what its info tells, unless it is a family or cannot be made here."""
     try:
-        return {**_facts(entry), **_info(registry.game(entry.name).info)}
+        return _facts(entry) | ({} if entry.members else _info(registry.game(entry.name).info))
     except UserError:  # the list names the extra that is missing; showing the game tells all
         return _facts(entry)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from typing import Any
 
-import open_spiel.python.games
-import open_spiel.python.mfg.games.normal_form_game  # noqa: F401  # importing registers the games written in Python
+import open_spiel.python.games  # noqa: F401  # importing registers the games written in Python
 import pyspiel
 
 from games.openspiel.flaws import REFUSED
@@ -32,6 +32,7 @@ EXAMPLES = {
 
 def names() -> list[str]:
     """The registered games, sorted."""
+    _register_mean_field()
     return sorted(pyspiel.registered_names())
 
 
@@ -39,7 +40,7 @@ def short_name(name: str) -> str:
     """The registered name in ``name(parameters)``; UserError where there is none such."""
     short = name.partition("(")[0].strip()
     if short not in _kinds():
-        _kinds.cache_clear()  # somebody's own game may have been registered since
+        _register_mean_field()
     if short not in _kinds():
         raise unknown("OpenSpiel game", short, _kinds())
     return short
@@ -52,6 +53,13 @@ def kind_of(short: str) -> Any:
 
 def is_mean_field(kind: Any) -> bool:
     return kind.dynamics == pyspiel.GameType.Dynamics.MEAN_FIELD
+
+
+def _register_mean_field() -> None:
+    """Register OpenSpiel's mean-field games written in Python, whose import takes as long as all else together, and see
+    what others have registered by now."""
+    import_module("open_spiel.python.mfg.games.normal_form_game")
+    _kinds.cache_clear()
 
 
 @cache
