@@ -248,13 +248,14 @@ def test_codes_of_what_is_known() -> None:
     first = boards.views(row, seat).keys()
     assert [boards.codes[code] for code in first.tolist()] == ["0:[1, 1]", "1:[0, 1]", "0:[0, 1]", "1:[1, 1]", "0:[1, 1]", "1:[0, 1]"]
     assert first[[0, 1]].tolist() == first[[4, 5]].tolist()
-    boards.start(everyone[:1], everyone[:1].astype(np.uint64))
-    for gifts in ([0, 1], [2, 2]):  # two rounds that nobody asks about
-        boards.step(row[:2], seat[:2], np.asarray(gifts))
+    boards.start(everyone[:2], everyone[:2].astype(np.uint64))
+    for gifts in ([0, 1, 1, 0], [2, 2, 2, 2]):  # two rounds that nobody asks about
+        boards.step(row[:4], seat[:4], np.asarray(gifts))
     again = boards.views(row, seat).keys()
-    assert again[2:].tolist() == first[2:].tolist()
-    assert [boards.codes[code] for code in again[:2].tolist()] == ["0:[0, 1, 2, 4]", "1:[1, 1, 2, 4]"]
-    assert len(set(boards.codes)) == len(boards.codes) == 6
+    assert again[4:].tolist() == first[4:].tolist()
+    told = [boards.codes[code] for code in again[:4].tolist()]
+    assert told == ["0:[0, 1, 2, 4]", "1:[1, 1, 2, 4]", "0:[1, 1, 2, 4]", "1:[0, 1, 2, 4]"]
+    assert len(set(boards.codes)) == len(boards.codes) == 8
 
 
 def test_a_view_is_stale_once_its_match_moved() -> None:
