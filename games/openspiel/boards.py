@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyspiel
 from numpy.typing import NDArray
-from open_spiel.python.observation import make_observation
 
 from marl_llm.boards import Boards, Codes, StaleView, Views, pick
 from marl_llm.game import State
@@ -32,7 +31,6 @@ class SpielBoards(Boards):
         self.seat = np.full(rows, -1, np.int64)
         self.seeds, self.draws = [0] * rows, [0] * rows
         self.codes = Codes()
-        self.observation = _observation(game)
         self.key = Native.observation_string if game.by_observation else Native.information_state_string
         self.clock = np.zeros(rows, np.int64)
 
@@ -85,17 +83,6 @@ class SpielBoards(Boards):
         return np.asarray(list(map(Native.returns, self.on(row))), np.float64).reshape(len(row), self.info.seats)
 
 
-def _observation(game: OpenSpiel) -> Any:
-    """OpenSpiel's buffer for the game's tensor, filled without a list of floats; None for its games written in Python, where
-    buffer and tensor may differ."""
-    if game.tensor is None or hasattr(game.native, "make_py_observer"):
-        return None
-    if game.tensor == "observation_tensor":
-        return make_observation(game.native)
-    one = pyspiel.PrivateInfoType.SINGLE_PLAYER
-    return make_observation(game.native, pyspiel.IIGObservationType(public_info=True, perfect_recall=True, private_info=one))
-
-
 class _SpielViews(Views):
     def __init__(self, boards: SpielBoards, row: NDArray[np.int64], seat: NDArray[np.int64]) -> None:
         self.boards, self.row, self.seat, self.clock = boards, row, seat, boards.clock[row]
@@ -114,7 +101,7 @@ class _SpielViews(Views):
         return list(self._each(self.boards.game.text.view))
 
     def vectors(self) -> NDArray[np.float32]:
-        read, observation = self.boards.game.tensor, self.boards.observation
+        read, observation = self.boards.game.tensor, self.boards.game.observation
         if read is None:
             raise TypeError(f"{self.game.info.name} has no vector view; OpenSpiel gives no tensor for it")
         if observation is None:

@@ -7,10 +7,13 @@ there) and the information state elsewhere, each after the seat. https://github.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyspiel
+from numpy.typing import NDArray
+from open_spiel.python.observation import make_observation
 
 from games.openspiel.flaws import CLONES_BREAK, FORGETFUL, REWARDS_BEFORE_THE_END, TENSOR_OF_OTHER_STATES
 from games.openspiel.native import full_name, is_mean_field, load
@@ -100,13 +103,30 @@ class OpenSpiel(Game):
         """What the seat's policy may depend on."""
         return f"{seat}:{state.observation_string(seat) if self.by_observation else state.information_state_string(seat)}"
 
+    @cached_property
+    def observation(self) -> Any:
+        """OpenSpiel's buffer for the game's tensor, filled without a list of floats; None for its games written in Python, where
+        buffer and tensor may differ."""
+        if self.tensor is None or hasattr(self.native, "make_py_observer"):
+            return None
+        if self.tensor == "observation_tensor":
+            return make_observation(self.native)
+        one = pyspiel.PrivateInfoType.SINGLE_PLAYER
+        return make_observation(self.native, pyspiel.IIGObservationType(public_info=True, perfect_recall=True, private_info=one))
+
+    def vector(self, state: Any, seat: Seat) -> NDArray[np.float32]:
+        """The game's tensor for a seat."""
+        if self.observation is None:
+            return np.asarray(getattr(state, str(self.tensor))(seat), np.float32)
+        self.observation.set_from(state, seat)
+        return self.observation.tensor.copy()
+
     def view(self, state: Any, seat: Seat | None) -> View:
         if seat is None:
             return View(text=lambda: str(state), key=lambda: state.history_str())
-        tensor = self.tensor
         return View(
             text=lambda: self.text.view(state, seat),
-            vector=None if tensor is None else lambda: np.asarray(getattr(state, tensor)(seat), np.float32),
+            vector=None if self.tensor is None else lambda: self.vector(state, seat),
             key=None if self.info.key_kind == "history" else lambda: self.key(state, seat),
         )
 
