@@ -59,8 +59,7 @@ class Decoder:
 
     def __init__(self, model: Any, end: tuple[int, ...], *, rows: int = 128, share: bool = True) -> None:
         self.model, self.end, self.rows, self.share = model, np.asarray(end), rows, share
-        self.decoder = model.get_decoder()
-        self.cache = cache_argument(self.decoder)
+        self.cache = cache_argument(model.get_decoder())
         self.queue: deque[_Waiting] = deque()
         self.batch = _Batch()
 
@@ -94,7 +93,8 @@ class Decoder:
         """Last hidden states at ``tokens`` [rows, new columns], which ``cache`` takes in; ``seen`` covers all columns."""
         read = {"input_ids": tokens, "attention_mask": seen, "position_ids": position}
         on_device = {name: value.to(self.model.device) for name, value in read.items()}
-        return self.decoder(**on_device, use_cache=True, **{self.cache: cache}).last_hidden_state
+        decoder = self.model.get_decoder()  # asked for each time: another player may have put its adapters there in between
+        return decoder(**on_device, use_cache=True, **{self.cache: cache}).last_hidden_state
 
     def _read(self, taken: list[_Waiting]) -> _Read:
         """Run the model over new prompts: each distinct one once, behind their common beginning."""
@@ -228,6 +228,7 @@ class _Batch:
         self.seen, self.tokens, self.logp = (moved(held, 1) for held in (self.seen, self.tokens, self.logp))
         for layer in self.layers:
             layer.room = [moved(held, 2) for held in layer.room]
+        self.seen[:count, : used - kept] = False  # where the rows stood before, if they moved to the right
         self.start = self.start + (used - kept - first)
         self.used = used
 

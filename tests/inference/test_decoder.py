@@ -83,3 +83,22 @@ def test_draws_follow_the_model(model, prompts):
     assert common.sum() > 20
     chi = float((np.square(seen[common] - expected) / expected).sum())
     assert abs(chi - common.sum()) < 5 * np.sqrt(2 * common.sum())
+
+
+def test_a_longer_prompt_that_joins_moves_nothing_under_the_others(model, prompts):
+    """Rows move to the right to make room for it, within the room that there is; what stood there before is not read again."""
+    asked = [prompts[0], prompts[0], np.concatenate([prompts[0][:7], prompts[0]])]
+    decoder, said = Decoder(model, ()), {}
+    for i, limit in enumerate((1, MAX_NEW)):
+        decoder.submit(i, asked[i], 500 + i, limit)
+    said |= {reply.id: reply for reply in decoder.step()}
+    assert len(said) == 1, "its row is free for the next"
+    decoder.submit(2, asked[2], 502, MAX_NEW)
+    while len(decoder):
+        said |= {reply.id: reply for reply in decoder.step()}
+    for i, prompt in enumerate(asked):
+        row = np.concatenate([prompt, said[i].tokens])
+        position = np.arange(len(prompt) - 1, len(row) - 1)
+        with torch.no_grad():
+            logits = logits_at(model, [row], np.zeros(len(position), np.int64), position)
+        assert said[i].logp == pytest.approx(token_log_probs(logits, said[i].tokens).numpy(), abs=2e-5)
