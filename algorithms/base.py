@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from algorithms.parts import Language, Policy
-from marl_llm.algorithm import Setup, Unsuitable
+from marl_llm.algorithm import Requires, Setup, Unsuitable
 from marl_llm.errors import MissingExtra, UserError
 from marl_llm.seeding import fold
 
@@ -21,6 +21,7 @@ def make_policy(setup: Setup, language: Language) -> Policy:
 
         if len(games) > 1:
             raise Unsuitable("model 'tabular' learns one game; give one --game")
+        Requires().check("model 'tabular'", games[0].info)
         return TabularPolicy(games[0].info)
     from algorithms.language import LanguagePolicy
     from marl_llm.agents.language import agent_of

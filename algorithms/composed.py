@@ -19,7 +19,7 @@ from marl_llm.records import Batch
 class Composed:
     """The algorithm of a ``Method``: one player, one policy."""
 
-    requires = Requires()
+    requires = Requires(message=True)
 
     def __init__(self, method: Method, setup: Setup) -> None:
         self.method, self.setup = method, setup

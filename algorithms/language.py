@@ -19,6 +19,7 @@ from algorithms.parts import Choices
 from marl_llm.agents import adapters
 from marl_llm.agents.free import FreeAgent
 from marl_llm.agents.language import LanguageAgent
+from marl_llm.agents.talking import TalkingAgent
 from marl_llm.checkpoint import load_json, load_tensors, save_json, save_tensors
 from marl_llm.inference.forward import hidden_at, logits_of, support_log_probs, token_log_probs
 from marl_llm.ragged import Ragged, padded, segment_sum, spans
@@ -33,7 +34,7 @@ class LanguagePolicy:
     """The agent's model, trained in the parameters that ask for gradients, with a linear critic on its last hidden state. A
     choice is a token that was not forced."""
 
-    def __init__(self, agent: LanguageAgent | FreeAgent, adapted: Any = None, base: Path | None = None) -> None:
+    def __init__(self, agent: LanguageAgent | FreeAgent | TalkingAgent, adapted: Any = None, base: Path | None = None) -> None:
         """``adapted`` is PEFT's wrapper of the agent's model, where adapters alone are trained, and ``base`` the model's folder."""
         self.agent, self.adapted, self.base = agent, adapted, base
         self.critic = torch.nn.utils.skip_init(torch.nn.Linear, agent.model.config.hidden_size, 1)

@@ -111,7 +111,7 @@ def evaluate(agent: Agent, game: Game, anchors: Sequence[str], settings: Evaluat
         if truth.average is None or truth.average.mass is None:
             measured.pop("exploitability_average", None)
         figures |= measured
-    elif settings.response_deals and isinstance(game.info.action, Discrete):
+    elif settings.response_deals and isinstance(game.info.action, Discrete) and game.info.message is None:
         bases = [opponent for name, opponent in opponents.items() if name != "random"]
         with progress(settings.response_deals, f"{game.info.name}: sampled best response") as bar:
             found = sampled_response(game, agent, settings.response_deals, settings.seed, bases=bases, advance=bar.advance)

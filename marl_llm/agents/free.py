@@ -7,6 +7,7 @@ moves the reply is what it says, or gives the numbers of a Factored or Box actio
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ class FreeAgent:
 
     def __init__(self, model: Any, tokenizer: Any, speech: Speech) -> None:
         self.model, self.tokenizer, self.speech = model.eval(), tokenizer, speech
-        self.chat = Chat(tokenizer, free=True)
+        self.chat = Chat(tokenizer, free=speech.reply == "free")
         self.version = 0
         self.decoder = Decoder(model, self.chat.ends)
         self._asked: dict[int, tuple[_Asked, int]] = {}
@@ -58,8 +59,11 @@ class FreeAgent:
 
     def submit(self, request: Request) -> None:
         asked = _Asked(request, *decisions_of(self.chat, self.speech, request))
+        kind = open_kind(request.views.game.info)
+        most = self.speech.max_new
+        limit = np.where(request.legal.lengths == 0, min(most, kind.max_tokens) if isinstance(kind, Text) else most, most).tolist()
         for row, (k, seed) in enumerate(zip(asked.of.tolist(), request.seed.tolist(), strict=True)):
-            self.decoder.submit(self._next, asked.decisions[k].prompt, seed, self.speech.max_new)
+            self.decoder.submit(self._next, asked.decisions[k].prompt, seed, limit[row])
             self._asked[self._next] = asked, row
             self._next += 1
 
@@ -97,7 +101,7 @@ class FreeAgent:
             "turn.prompt_end": np.asarray([len(prompt) for prompt in prompts]),
         }
         action = column(info, [nothing(info) if why else action for action, _, why in read])
-        memory = remembered(self.speech, request, prompts, tokens, [told for _, told, _ in read])
+        memory = remembered(self.speech, request, prompts, tokens, [done for _, done, _ in read])
         return Decision(request.id, action, fault, memory, self.version, record, Ragged.of(prompts, np.int32))
 
     def save(self, folder: Path, model: Any = None) -> None:
@@ -106,9 +110,11 @@ class FreeAgent:
 
 
 def _read(reply: str, moves: list[str], legal: list[int], kind: Factored | Box | Text | None, ended: bool) -> tuple[Action, str, int]:
-    """The action that a reply gives, in words, and its fault code."""
+    """The action that a reply gives, what was done in words, and the fault code."""
     if kind is not None and not moves:
         action, fault = read_open(reply, kind, finished=ended)
-        return action, "nothing" if fault else str(plain(action)), fault
-    place, fault = read_reply(reply, moves, finished=ended)
-    return (-1, "nothing", fault) if fault else (legal[place], moves[place], fault)
+        done = f"said {json.dumps(action, ensure_ascii=False)}" if isinstance(action, str) else f"played {plain(action)}"
+    else:
+        place, fault = read_reply(reply, moves, finished=ended)
+        action, done = (-1, "") if fault else (legal[place], f"played {moves[place]}")
+    return action, "played nothing" if fault else done, fault

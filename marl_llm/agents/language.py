@@ -1,4 +1,4 @@
-"""A language model that plays by choosing among the legal replies: one model call a distinct decision, tokens as sampled.
+"""A language model that chooses among the legal replies: one model call a distinct decision, tokens as sampled.
 
 An answer is recorded with its token ids, each token's log-probability under the distribution it was drawn from, that
 distribution's support, and a mask that is false for tokens which the rules forced. The prompt is recorded once a
@@ -46,9 +46,11 @@ class LanguageAgent(Immediate):
         self._known.clear()
 
     def policy(self, request: Request) -> Ragged:
-        """TypeError for prompts that hold more than the view: their policy is not a function of it."""
+        """TypeError for prompts that hold more than the view: their policy is not a function of it; and where something is to be said."""
         if self.speech.prompt != "state":
             raise TypeError(f"a language model with {self.speech.prompt} prompts has no policy over views alone")
+        if not request.legal.lengths.all():
+            raise TypeError("what a language model says is drawn token by token, so it has no policy over what could be said")
         decisions, of = self._decisions(request)
         logp = [decision.trie.log_probs(nodes) for decision, nodes in self._scored(decisions)]
         return Ragged.of([np.exp(values) for values in logp], np.float64).take(of)
@@ -111,18 +113,18 @@ def _decision(chat: Chat, speech: Speech, game: Any, seat: int, text: str, moves
     return Prompted(np.concatenate([memory, np.asarray(ended, np.int32), chat.more(text, moves)]), chat.trie(moves))
 
 
-def remembered(speech: Speech, request: Request, prompts: Sequence[NDArray[np.int32]], replies: Ragged, played: Iterable[str]) -> list[Any]:
-    """What each row's seat carries to its next turn; ``played`` is each row's move in words."""
+def remembered(speech: Speech, request: Request, prompts: Sequence[NDArray[np.int32]], replies: Ragged, done: Iterable[str]) -> list[Any]:
+    """What each row's seat carries to its next turn; ``done`` is what each row did, in words: ``played bet``."""
     if speech.prompt == "state":
         return [None] * len(request)
     if speech.prompt == "chat":
         return [np.concatenate([prompt, replies[i].astype(np.int32)]) for i, prompt in enumerate(prompts)]
-    turns = zip(request.views.texts(), played, strict=True)
+    turns = zip(request.views.texts(), done, strict=True)
     return [(*(memory or ()), turn) for memory, turn in zip(request.memory, turns, strict=True)]
 
 
 def _chosen(request: Request, choice: NDArray[np.int64]) -> Iterator[str]:
-    yield from (moves[place] for moves, place in zip(request.views.action_texts(), choice.tolist(), strict=True))
+    yield from (f"played {moves[place]}" for moves, place in zip(request.views.action_texts(), choice.tolist(), strict=True))
 
 
 @torch.no_grad()
@@ -186,5 +188,6 @@ def load(folder: Path) -> Any:
 def agent_of(model: Any, tokenizer: Any, speech: Speech) -> Any:
     """The player that speaks so."""
     from marl_llm.agents.free import FreeAgent
+    from marl_llm.agents.talking import TalkingAgent
 
-    return FreeAgent(model, tokenizer, speech) if speech.reply == "free" else LanguageAgent(model, tokenizer, speech)
+    return FreeAgent(model, tokenizer, speech) if speech.reply == "free" else TalkingAgent(model, tokenizer, speech)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -15,7 +16,7 @@ from marl_llm.inference.reply import CLOSE, OPEN
 from marl_llm.inference.trie import Trie
 
 Past = tuple[tuple[str, str], ...]
-"""A seat's earlier turns of a match: what it read and what it played."""
+"""A seat's earlier turns of a match: what it read, and what it did: ``played bet`` or ``said "hello"``."""
 MARK = "REPLY"
 """Stands for a reply where the template's words around it are looked for."""
 
@@ -73,9 +74,15 @@ class Chat:
         except Exception:  # templates refuse a system message by an error of their own
             return False
 
+    @cached_property
+    def special(self) -> re.Pattern[str]:
+        """The words of the tokenizer's special tokens."""
+        words = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
+        return re.compile("|".join(re.escape(word) for word in sorted(words, key=lambda word: (-len(word), word))) or "(?!)")
+
     def messages(self, game: Game, seat: Seat, text: str, moves: tuple[str, ...], past: Past = ()) -> list[dict[str, str]]:
         """The conversation that asks for one move."""
-        asks = [self.question(read, ()) + f"\nYou played {played}." for read, played in past]
+        asks = [self.question(f"{read}\nYou {done}.", ()) for read, done in past]
         talk = [{"role": "system", "content": self.rules(game, seat)}]
         for shown in EXAMPLES if self.free else ():
             talk += [{"role": "user", "content": self.question("", shown).strip()}, {"role": "assistant", "content": _answer(shown[-1])}]
@@ -85,7 +92,8 @@ class Chat:
         return [{"role": "user", "content": f"{talk[0]['content']}\n\n{talk[1]['content']}"}, *talk[2:]]
 
     def question(self, text: str, moves: tuple[str, ...]) -> str:
-        """What the seat reads at one turn."""
+        """What the seat reads at one turn. What others said may have the words of special tokens in it; these become blanks."""
+        text = self.special.sub(" ", text)
         if not self.free or not moves:
             return text
         return f"{text}\nAnswer with one of: {', '.join(map(_answer, moves))}"

@@ -13,11 +13,11 @@ class Speech:
     """Settings of a language model as a player."""
 
     reply: Literal["choose", "free"] = "choose"
-    """Choose among the legal replies, or write freely and be read."""
+    """Choose among the legal replies, or write freely and be read. What is said to others is written freely in both."""
     prompt: Literal["state", "history", "chat"] = "state"
     """What is asked: the current view; the seat's earlier views and moves as well; or a conversation that grows turn by turn."""
     max_new: int = 64
-    """Most tokens of a free reply."""
+    """Most tokens of a free reply; of a message, if the game does not allow fewer."""
 
     def __post_init__(self) -> None:
         if self.max_new < 1:

@@ -1,6 +1,7 @@
 """``tiny``: a Llama of about one million parameters with its own tokenizer and chat template, made for the games at hand.
 
-It is warm-started as a language model on the games' own prompts, each answered by a uniformly random legal move, until
+It is warm-started as a language model on the games' own prompts, each answered by a uniformly random legal move (where seats
+talk, by one of the words that the random player says), until
 its state at the moment of decision differs between prompts that it has not seen. No move of a solver or of any other
 player enters it: after the warm start it plays close to uniformly. Without the warm start self-play never tells
 information sets apart, and every one of them gets the same answer.
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from marl_llm.agents.random import RandomAgent
+from marl_llm.answers import WORDS
 from marl_llm.game import Game
 from marl_llm.inference.chat import Chat, Decision
 from marl_llm.inference.folder import write
@@ -42,6 +44,8 @@ SOFT = 1e-3
 """Squared distance below which two states count as touching."""
 WATCHED = 192
 """Trained prompts that are watched beside the held-out ones."""
+SAID = WORDS[1:]
+"""Replies where seats talk: what a random player says, but for nothing."""
 SPECIAL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 
 
@@ -129,7 +133,7 @@ def make(decisions: Sequence[tuple[Game, int, str, tuple[str, ...]]], seed: int,
     """Tokenizer and model for ``decisions``, warm-started; with the facts of the warm start."""
     tokenizer = make_tokenizer([f"{game.rules(seat)} {text}" for game, seat, text, _ in decisions], shape.vocabulary)
     chat = Chat(tokenizer)
-    rendered = [chat.decision(*decision) for decision in decisions]
+    rendered = [chat.decision(game, seat, text, moves or SAID) for game, seat, text, moves in decisions]
     model = make_model(tokenizer, shape, seed)
     order = generator(seed, 2).permutation(len(rendered)).tolist()
     held = order[: min(max(2, len(order) // 4), 64)]
