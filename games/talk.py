@@ -89,11 +89,11 @@ class TalkState(State):
 
     def view(self, seat: Seat | None) -> View:
         base = self.base.view(seat)
-
-        def key() -> str | None:
-            return None if base.key is None else f"{base.key}\n{json.dumps([self.decided, *self.said], ensure_ascii=False)}"
-
-        return View(text=lambda: "\n".join([base.text, *self._heard(seat), *self._asked(seat)]), key=key)
+        own = base.key
+        return View(
+            text=lambda: "\n".join([base.text, *self._heard(seat), *self._asked(seat)]),
+            key=None if own is None else lambda: f"{own}\n{json.dumps([self.decided, *self.said], ensure_ascii=False)}",
+        )
 
     def _heard(self, seat: Seat | None) -> list[str]:
         """What was said before every decision. Messages are quoted, so that none can pass for another's words."""
