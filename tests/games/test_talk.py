@@ -69,7 +69,11 @@ def test_what_is_said_is_heard_by_all_and_remembered():
     keys = {
         played(game, *said).view(0).key for said in (("a", "b"), ("a", "c"), ("b", "b"), ("a",), ("a b", "b"), ("a", "b", {0: 0, 1: 0}))
     }
-    assert len(keys) == 6, "the key tells all that was said, and whether it is time to speak or to decide"
+    assert len(keys) == 6, "the key tells all that was said"
+    partial = Talk(registry.game("public_goods(seats=3,observe=partial)"))
+    before, after = (played(partial, "a", "b", "c", *given) for given in ((), ({0: 2},)))
+    assert before.base.view(2).key == after.base.view(2).key
+    assert before.view(2).key != after.view(2).key, "and whether it is time to speak or to decide"
 
 
 def test_no_message_passes_for_the_words_of_others():
