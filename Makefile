@@ -56,7 +56,7 @@ test-learn: $(STAMP)
 	$(PYTEST) -m learn -s
 
 test-ray test-vllm test-vgc test-browser test-soak test-gpu: test-%: $(STAMP)
-	$(PYTEST) -m $*
+	$(PYTEST) -m $* -s
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
