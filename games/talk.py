@@ -87,6 +87,9 @@ class TalkState(State):
     def returns(self) -> Sequence[float]:
         return self.base.returns()
 
+    def cut(self) -> bool:
+        return self.base.cut()
+
     def view(self, seat: Seat | None) -> View:
         base = self.base.view(seat)
         own = base.key

@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import count, islice
 from typing import Any
 
@@ -97,6 +98,8 @@ class Boards(ABC):
     info: GameInfo
     broken: dict[int, str]
     """Rows whose match broke a rule of the game contract, with the rule; such a row counts as over."""
+    cut: AbstractSet[int] = frozenset()
+    """Rows that are over because a limit of the game's own stopped them."""
 
     @abstractmethod
     def start(self, row: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
@@ -233,6 +236,7 @@ class StateBoards(Boards):
         self.choices: dict[tuple[int, Seat], list[int]] = {}
         self.scores = np.zeros((rows, game.info.seats))
         self.broken = {}
+        self.cut: set[int] = set()
         self.codes = Codes()
         self.clock = np.zeros(rows, np.int64)
 
@@ -240,6 +244,7 @@ class StateBoards(Boards):
         self.clock[row] += 1
         for r, seed in zip(row.tolist(), seeds.tolist(), strict=True):
             self.broken.pop(r, None)
+            self.cut.discard(r)
             self.scores[r] = 0
             self._guard(r, lambda r=r, seed=seed: self._begin(r, seed))
 
@@ -269,6 +274,8 @@ class StateBoards(Boards):
             self.choices[r, seat] = line.legal(seat)
         if not (seats and self.info.rewards_at_end):
             self.scores[r] = line.returns()
+        if not seats and checked(line.state.cut(), bool, "cut()"):
+            self.cut.add(r)
         self.seats[r] = seats
 
     def _guard(self, r: int, call: Any) -> None:

@@ -159,6 +159,10 @@ class State(ABC):
         """Let chance choose ``outcome``."""
         raise TypeError(f"{type(self).__name__} exposes chance() but has no apply_chance()")
 
+    def cut(self) -> bool:
+        """Of a match that is over: whether it was stopped by a limit rather than ended, so that there was more to gain."""
+        return False
+
     def action_text(self, seat: Seat, action: Action) -> str:
         """A legal action as players write it; distinct for distinct actions."""
         return str(action)

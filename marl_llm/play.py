@@ -254,8 +254,10 @@ class _Play:
         table.turn[cell] += 1
         table.ply[ready] += answered[ready]
         over = table.boards.step(row, seat, table.move[cell])
-        if len(over):
-            self.end(table, over, PLAYED)
+        cut = np.isin(over, list(table.boards.cut)) if table.boards.cut else np.zeros(len(over), bool)
+        for how, rows in ((PLAYED, over[~cut]), (CUT, over[cut])):
+            if len(rows):
+                self.end(table, rows, how)
         long = ready[(table.ply[ready] >= table.game.info.max_decisions) & (table.number[ready] >= 0)]
         if len(long):
             table.boards.stop(long)

@@ -25,6 +25,8 @@ class Cycle(Protocol):
     """What both have in common. Observations are the environment's own objects, valid until it moves."""
 
     env: Any
+    cut: bool
+    """Once nobody lives: whether those who lived last were all truncated, and none of them terminated."""
 
     @property
     def gained(self) -> Mapping[Agent, float]: ...
@@ -50,6 +52,7 @@ class Turns:
     def __init__(self, env: Any, seed: int) -> None:
         self.env = env
         env.reset(seed=seed)
+        self.cut = False
         self.told = dict.fromkeys(env.possible_agents, 0.0)
         self.waiting = dict.fromkeys(env.possible_agents, 0.0)
         self._settle()
@@ -83,6 +86,9 @@ class Turns:
             self.over = all(self._dead(agent) for agent in self.env.agents)
             for agent in self.env.agents if self.over else [self.env.agent_selection]:
                 self.waiting[agent] = _number(self.env._cumulative_rewards[agent])  # what last() tells it now, or when all are dead
+            if self.over:
+                last = self.env.agents
+                self.cut = bool(last) and all(self.env.truncations[a] and not self.env.terminations[a] for a in last)
             if self.over or not self._dead(self.env.agent_selection):
                 return
             self._told(self.env.agent_selection)
@@ -99,6 +105,7 @@ class Rounds:
     def __init__(self, env: Any, seed: int, idle: Mapping[Agent, Any]) -> None:
         self.env, self.idle = env, idle
         self.observations, self.infos = env.reset(seed=seed)
+        self.cut = False
         self.gained: dict[Agent, float] = dict.fromkeys(env.possible_agents, 0.0)
         self.live = list(env.agents)
         self._settle()
@@ -119,6 +126,7 @@ class Rounds:
         for agent, reward in rewards.items():
             if agent in self.gained:  # a shared entry such as "common" is no agent
                 self.gained[agent] += _number(reward)
+        self.cut = bool(self.live) and all(truncated.get(agent) and not terminated.get(agent) for agent in self.live)
         # some environments list an agent for one round after its death
         self.live = [agent for agent in self.env.agents if not (terminated.get(agent) or truncated.get(agent))]
 

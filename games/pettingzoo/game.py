@@ -6,8 +6,8 @@ digest of all it has observed and done, since PettingZoo does not say what is hi
 names and numbers, or, where nothing is hidden and the environment draws itself as text, that drawing.
 
 What an environment does not tell is taken to be so unless stated, as arguments or as ``Facts``: a return between -10,000 and
-10,000, ``max_cycles`` or 1,000 turns a seat, a general sum, hidden information. A match that the environment itself
-truncates has ended as any other.
+10,000, ``max_cycles`` or 1,000 turns a seat, a general sum, hidden information. A match in which those who
+lived last are all truncated was cut.
 
 A match is ``reset(seed=...)`` of a new environment; whatever global generator it might use instead, ``check_game`` tells.
 ``clone`` copies the environment where a trial has shown that this can be done, and plays the seed and the moves again where not:
@@ -153,6 +153,9 @@ class ZooState(State):
     def returns(self) -> Sequence[float]:
         gained = self.cycle.gained
         return [gained[agent] for agent in self.game.agents]
+
+    def cut(self) -> bool:
+        return self.cycle.cut
 
     def view(self, seat: Seat | None) -> View:
         game = self.game

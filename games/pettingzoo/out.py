@@ -82,7 +82,7 @@ class Dealer:
             state.apply_chance(pick(outcomes, uniform(self.seed, self.draws)))
             self.draws += 1
         self.to_act = to_act if len(to_act) < 2 else tuple(sorted(to_act))
-        self.cut = self.decisions >= self.most and len(to_act) > 0
+        self.cut = state.cut() if not to_act else self.decisions >= self.most
         self.over = self.cut or not to_act
         self.legal = {} if self.over else {seat: state.legal(seat) for seat in self.to_act}
 

@@ -242,9 +242,10 @@ def test_matches_side_by_side_have_observations_of_their_own() -> None:
     assert seats.dtype == np.int64
 
 
-def test_a_limit_of_ours_is_a_cut_and_one_of_theirs_an_end() -> None:
+def test_a_limit_of_ours_or_theirs_is_a_cut_and_not_an_end() -> None:
     """cleanrl 408, torchrl 2773: a cut match is valued from its last view; nothing may reset in between."""
-    assert (batch(circle(truncates=True))["match.end"] == PLAYED).all()
+    assert (batch(circle())["match.end"] == PLAYED).all()
+    assert (batch(circle(truncates=True))["match.end"] == CUT).all()
     results = batch(from_pettingzoo(Circle, Facts(max_decisions=5)))
     assert (results["match.end"] == CUT).all()
     assert results.size("turn") == 5 * len(results)
