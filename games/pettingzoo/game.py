@@ -73,10 +73,10 @@ def game(text: str) -> Game:
         raise UserError(f"PettingZoo's {name} cannot be made: {type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
-def from_pettingzoo(make: Callable[[], Any], facts: Facts = Facts()) -> Game:  # noqa: B008  # frozen
+def from_pettingzoo(make: Callable[[], Any], facts: Facts | None = None) -> Game:
     """The game of the environments that ``make`` makes, a new one a match. To have it under a name in any process, put a function
     that returns it into a file: ``file.py:function``."""
-    return PettingZoo(make, facts)
+    return PettingZoo(make, facts or Facts())
 
 
 class PettingZoo(Game):

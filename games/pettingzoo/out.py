@@ -11,7 +11,7 @@ another deal. A move that the mask forbids is an error. ``render`` gives the who
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -212,12 +212,11 @@ class Rounds(ParallelEnv):
         rewards, self.gained = returns - self.gained, returns
         if dealer.over:
             self.agents = []
-        each: Callable[[Any], dict[str, Any]] = lambda value: dict.fromkeys(self.possible_agents, value)  # noqa: E731
         return (
             self._observations(),
             dict(zip(self.possible_agents, rewards.tolist(), strict=True)),
-            each(dealer.over and not dealer.cut),
-            each(dealer.cut),
+            dict.fromkeys(self.possible_agents, dealer.over and not dealer.cut),
+            dict.fromkeys(self.possible_agents, dealer.cut),
             {agent: {} for agent in self.possible_agents},
         )
 
