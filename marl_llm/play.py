@@ -31,8 +31,8 @@ from marl_llm.table import Table
 REPLAYS = 3
 DECISION, OPENING, FALLBACK = 1, 2, 3  # names of random streams
 OPENING_RANDOM = 0.5
-"""Share of an opening's moves that are random. The others are the player's own: so an opening also reaches what one side's
-random moves lead to against the other's good ones."""
+"""Share of seats that move at random in an opening. The others play as ever: so an opening also reaches what one side's random
+moves, all the way, lead to against the other's good ones."""
 
 
 class AgentPool(Protocol):
@@ -134,7 +134,7 @@ class _Play:
         table.waiting[cell] = True
         opening = table.ply[row] < table.opening[row]
         if opening.any():
-            opening &= uniform(table.draws[row], OPENING, table.ply[row], seat) < OPENING_RANDOM
+            opening &= uniform(table.draws[row], OPENING, seat) < OPENING_RANDOM
         player = np.where(opening, 0, table.player[cell])
         for code in np.flatnonzero(np.bincount(player)).tolist():
             mine = np.flatnonzero(player == code)
