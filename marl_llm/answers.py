@@ -55,12 +55,8 @@ def nothing(info: GameInfo) -> Action:
 
 
 def room(info: GameInfo, rows: int) -> NDArray[Any]:
-    """An empty column."""
-    if isinstance(info.action, Box):
-        return np.zeros((rows, *info.action.shape), np.float32)
-    if isinstance(info.action, Factored):
-        return np.zeros((rows, len(info.action.sizes)), np.int64)
-    return np.zeros(rows, np.int64 if open_kind(info) is None else object)
+    """A column in which nothing stands yet."""
+    return column(info, [nothing(info)] * rows)
 
 
 def each(info: GameInfo, moves: NDArray[Any]) -> list[Action]:
@@ -85,7 +81,7 @@ def recorded(info: GameInfo, actions: NDArray[Any], good: NDArray[np.bool_]) -> 
     if open_kind(info) is None:
         return {"turn.action": np.where(good, actions, -1)}, {}
     if not isinstance(open_kind(info), Text):
-        out = column(info, [nothing(info)] * len(good))
+        out = room(info, len(good))
         out[good] = actions[good]
         return {"turn.action": out}, {}
     code: dict[str, int] = {}

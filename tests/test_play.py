@@ -186,6 +186,17 @@ def test_half_of_an_opening_is_the_player_s_own() -> None:
     assert own == pytest.approx(5 / 9, abs=5 * (20 / 81 / 2000) ** 0.5)
 
 
+def test_a_seat_opens_at_random_all_the_way_or_not_at_all() -> None:
+    """The first seat's first two moves are both its own in 1/2 + 1/2 x 1/9 x 1/7 of openings; 0.32 if every move were drawn alone."""
+    opened = run(self_play("tic_tac_toe", "first", 2, 2000, 6, opening=4), pool=Pool(first=First))
+    moves, ply, match = opened["turn.action"], opened["turn.ply"], opened.up("turn", "match")
+    first, reply, second = (moves[ply == k][np.argsort(match[ply == k])] for k in range(3))
+    lowest = np.where(reply == 1, 2, 1)  # free once 0 and the reply are taken
+    both = ((first == 0) & (second == lowest)).mean()
+    expected = 0.5 + 0.5 / 63
+    assert both == pytest.approx(expected, abs=5 * (expected * (1 - expected) / 2000) ** 0.5)
+
+
 def test_a_seat_learns_only_where_the_match_says() -> None:
     plan = [Match(game="kuhn_poker", seed=k, players=("random", "random"), learn=frozenset({1})) for k in range(20)]
     batch = run(plan)
