@@ -29,7 +29,8 @@ class Request:
     """Decisions to make, one row each; all rows are of one game.
 
     ``seat``, ``turn`` (the seat's own turn index) and ``attempt`` are int64 columns, ``seed`` is uint64; ``fault`` holds
-    the code (index into ``FAULTS``) of the row's failed previous attempt, 0 if there was none.
+    the code (index into ``FAULTS``) of the row's failed previous attempt, 0 if there was none. ``shared`` are seeds that seats of
+    one match have in common at their k-th turns: randomness that a team agreed on before it parted.
     """
 
     id: NDArray[np.int64]
@@ -41,6 +42,7 @@ class Request:
     memory: Sequence[Any]
     fault: NDArray[np.int8]
     budget_s: float | None = None
+    shared: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.id)
@@ -57,6 +59,7 @@ class Request:
             [self.memory[i] for i in rows.tolist()],
             self.fault[rows],
             self.budget_s,
+            None if self.shared is None else self.shared[rows],
         )
 
 
@@ -77,6 +80,19 @@ class Decision:
     version: int = 0
     record: Mapping[str, NDArray[Any] | Ragged] = field(default_factory=dict)
     streams: Ragged | None = None
+
+    def take(self, rows: NDArray[np.int64]) -> Decision:
+        """The answers to the given rows only."""
+        record: dict[str, NDArray[Any] | Ragged] = {}
+        for name, values in self.record.items():
+            if name.startswith("support.") and isinstance(values, Ragged):
+                tokens = next(v for n, v in self.record.items() if n.startswith("token.") and isinstance(v, Ragged))
+                entries = Ragged(np.arange(len(tokens.data)), tokens.starts).take(rows).data
+                record[name] = values.take(entries)
+            else:
+                record[name] = values.take(rows) if isinstance(values, Ragged) else values[rows]
+        memory = [self.memory[i] for i in rows.tolist()]
+        return Decision(self.id[rows], self.action[rows], self.fault[rows], memory, self.version, record, self.streams)
 
 
 class Agent(Protocol):

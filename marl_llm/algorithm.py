@@ -31,6 +31,7 @@ class Requires:
     simultaneous: bool = True
     message: bool = False
     vector: bool = False
+    table: bool = False
 
     def check(self, algorithm: str, info: GameInfo) -> None:
         """Raise ``Unsuitable`` with the reason."""
@@ -45,6 +46,8 @@ class Requires:
             raise Unsuitable(f"{algorithm} needs seats that move in turn; in {info.name} they move at once")
         if self.vector and info.vector is None:
             raise Unsuitable(f"{algorithm} needs a vector view; {info.name} gives none")
+        if self.table and info.table is None:
+            raise Unsuitable(f"{algorithm} needs a view of the whole table as numbers; {info.name} gives none")
 
 
 @dataclass(frozen=True)

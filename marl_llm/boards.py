@@ -75,6 +75,10 @@ class Views(ABC):
     def vectors(self) -> NDArray[np.float32]:
         """Each row as numbers, shape [rows, \\*info.vector]."""
 
+    def tables(self) -> NDArray[np.float32]:
+        """Of each row the whole table, ``view(None)``, as numbers: [rows, \\*info.table]. For critics and mixers, never for who decides."""
+        return np.stack([table_of(state, self.game.info) for state in self.states()])
+
     @abstractmethod
     def action_texts(self) -> list[list[str]]:
         """For each row its legal actions as text, in the order of ``Boards.legal``."""
@@ -338,6 +342,9 @@ class _StateViews(Views):
     def vectors(self) -> NDArray[np.float32]:
         return np.stack(self._each(lambda line, r, s: shaped(line.view(s).vector, self.game.info)))
 
+    def tables(self) -> NDArray[np.float32]:
+        return np.stack(self._each(lambda line, r, s: table_of(line.state, self.game.info)))
+
     def action_texts(self) -> list[list[str]]:
         choices = self.boards.choices
         return self._each(lambda line, r, s: [line.state.action_text(s, a) for a in choices[r, s]])
@@ -357,6 +364,18 @@ class _StateViews(Views):
 
 
 def shaped(vector: NDArray[np.float32], info: GameInfo) -> NDArray[np.float32]:
-    if vector.shape != info.vector or not np.isfinite(vector).all():
-        raise BrokenRule(f"view().vector has shape {vector.shape}; expected finite numbers of shape {info.vector}")
+    """A seat's view as numbers, checked."""
+    return _numbers(vector, info.vector, "view().vector")
+
+
+def table_of(state: State, info: GameInfo) -> NDArray[np.float32]:
+    """The whole table of a match as numbers, checked; TypeError where the game has none."""
+    if info.table is None:
+        raise TypeError(f"{info.name} has no view of the whole table as numbers (GameInfo.table)")
+    return _numbers(state.view(None).vector, info.table, "view(None).vector")
+
+
+def _numbers(vector: NDArray[np.float32], shape: tuple[int, ...] | None, what: str) -> NDArray[np.float32]:
+    if vector.shape != shape or not np.isfinite(vector).all():
+        raise BrokenRule(f"{what} has shape {vector.shape}; expected finite numbers of shape {shape}")
     return vector

@@ -43,6 +43,7 @@ RULES = {
     "key": "a view's key is a string, and no two seats share one",
     "legal_by_key": "what is legal is a function of the key",
     "vector": "a view's vector is finite and of the shape info.vector",
+    "table": "the whole table's vector is finite and of the shape info.table",
     "action_text": "action texts are strings and distinct",
     "perfect_recall": "a key tells the seat's own earlier keys and actions, as info.key_kind says",
     "seed": "equal seeds, chance and moves give equal matches",
@@ -193,6 +194,8 @@ def _boards(one: Examiner, seed: int, rows: int = 16) -> None:
             _same("views().action_texts()", mine.action_texts(), theirs.action_texts())
             if one.info.vector is not None:
                 _same("views().vectors()", mine.vectors(), theirs.vectors())
+            if one.info.table is not None:
+                _same("views().tables()", mine.tables(), theirs.tables())
             moves = at_random(theirs, legal, fold(seed, row, k, seat))
             _same("step()", np.sort(ours.step(row, seat, moves)), np.sort(plain.step(row, seat, moves)))
             if not (one.info.rewards_at_end and len(plain.acting()[0])):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marl_llm.answers import drawn, each, open_kind, plain
-from marl_llm.boards import CHANCE_MOVES_IN_A_ROW, BrokenRule, Line, checked, pick, shaped
+from marl_llm.boards import CHANCE_MOVES_IN_A_ROW, BrokenRule, Line, checked, pick, shaped, table_of
 from marl_llm.game import Action, Game, Seat, State
 from marl_llm.ragged import Ragged
 from marl_llm.seeding import fold, uniform
@@ -98,6 +98,9 @@ class Examiner:
             looks.append(look)
             line.views.clear()
             self.expect("views", self.look(line) == look, "asked twice at one position, the game gives two answers")
+            if info.table is not None and look.seats:
+                with self.rule("table", "view(None).vector"):
+                    table_of(line.state, info)
             self.position(line, look, own)
             if not look.chance and not look.seats:
                 self.ended(look)

@@ -21,7 +21,7 @@ from marl_llm.agent import ILLEGAL, OK, OUTAGE, Agent, Decision, Request
 from marl_llm.agents.random import RandomAgent
 from marl_llm.answers import at_random, fit, open_kind
 from marl_llm.boards import BrokenView
-from marl_llm.game import Discrete, Game, Spec
+from marl_llm.game import Box, Discrete, Game, Spec
 from marl_llm.matches import Match
 from marl_llm.ragged import Ragged, segment_sum
 from marl_llm.records import CUT, FORFEIT, PLAYED, VOID, Batch
@@ -29,7 +29,7 @@ from marl_llm.seeding import fold, uniform
 from marl_llm.table import Table
 
 REPLAYS = 3
-DECISION, OPENING, FALLBACK = 1, 2, 3  # names of random streams
+DECISION, OPENING, FALLBACK, SHARED = 1, 2, 3, 4  # names of random streams
 OPENING_RANDOM = 0.5
 """Share of seats that move at random in an opening. The others play as ever: so an opening also reaches what one side's random
 moves, all the way, lead to against the other's good ones."""
@@ -53,7 +53,8 @@ def play(
 ) -> Iterator[Batch]:
     """Play ``matches``, at most ``in_flight`` at once, and yield batches of finished ones, every match once.
 
-    ``games`` loads a game by its spec. ``keys`` records what each turn's policy could depend on. A batch is sealed when
+    ``games`` loads a game by its spec. ``keys`` records what each turn's policy could depend on, where
+    actions are not continuous. A batch is sealed when
     ``in_flight`` matches have finished, or the first of them ``seal_s`` seconds ago. Once ``stop`` says so, play ends
     with a batch of what has finished, and the matches in progress are dropped. An exception of an agent ends play;
     tournaments wrap agents so that it becomes a fault instead.
@@ -154,13 +155,14 @@ class _Play:
                 seat=seat,
                 turn=turn,
                 seed=fold(table.draws[row], DECISION if code else OPENING, seat, turn, attempt),
+                shared=fold(table.draws[row], SHARED, turn),
                 views=views,
                 legal=legal,
                 memory=table.memory[cell].tolist(),
                 fault=table.fault[cell],
             )
             try:
-                keys = views.keys() if self.keys else np.full(len(row), -1)
+                keys = views.keys() if self.keys and not isinstance(table.game.info.action, Box) else np.full(len(row), -1)
                 self.agents[code].submit(request)
             except BrokenView as error:  # that match alone is at fault; ask again for the others
                 table.boards.broken[error.row] = str(error)
@@ -189,7 +191,7 @@ class _Play:
                 inside = (decision.id >= base) & (decision.id < base + len(asked.row))
                 if inside.any():
                     whole = inside.all()
-                    self.take(asked, decision.id[inside] - base, decision if whole else _part(decision, np.flatnonzero(inside)))
+                    self.take(asked, decision.id[inside] - base, decision if whole else decision.take(np.flatnonzero(inside)))
                     touched[id(asked.table)] = asked.table
                     asked.left -= int(inside.sum())
                     if not asked.left:
@@ -207,8 +209,8 @@ class _Play:
             keep = np.flatnonzero(current)
             if not len(keep):
                 return
-            place, row, seat, cell, fault, decision = place[keep], row[keep], seat[keep], cell[keep], fault[keep], _part(decision, keep)
-        table.record(row, seat, decision, fault.astype(np.int8), asked.keys[place], learn=table.ply[row] >= table.opening[row])
+            place, row, seat, cell, fault, decision = place[keep], row[keep], seat[keep], cell[keep], fault[keep], decision.take(keep)
+        table.record(row, seat, decision, fault.astype(np.int8), asked.keys[place], table.ply[row] >= table.opening[row])
         table.memory[cell] = _objects(decision.memory)
         good = np.flatnonzero(fault == OK)
         table.move[cell[good]] = decision.action[good]
@@ -232,7 +234,7 @@ class _Play:
             draw, mover = fold(table.draws[one], FALLBACK, seat, int(table.turn[cell])), np.asarray([seat])
             table.attempt[cell] += 1
             move = Decision(one, at_random(table.boards.views(one, mover), Ragged.of([legal]), draw), np.zeros(1, np.int8), [None])
-            table.record(one, mover, move, move.fault, np.asarray([-1]), learn=False)
+            table.record(one, mover, move, move.fault, np.asarray([-1]), np.asarray([False]))
             table.move[cell] = move.action[0]
             table.have[cell] = True
         else:
@@ -307,23 +309,3 @@ def _objects(values: Any) -> NDArray[Any]:
     out = np.empty(len(values), object)
     out[:] = values
     return out
-
-
-def _part(decision: Decision, rows: NDArray[np.int64]) -> Decision:
-    record: dict[str, NDArray[Any] | Ragged] = {}
-    for name, values in decision.record.items():
-        if name.startswith("support.") and isinstance(values, Ragged):
-            tokens = next(v for n, v in decision.record.items() if n.startswith("token.") and isinstance(v, Ragged))
-            entries = Ragged(np.arange(len(tokens.data)), tokens.starts).take(rows).data
-            record[name] = values.take(entries)
-        else:
-            record[name] = values.take(rows) if isinstance(values, Ragged) else values[rows]
-    return Decision(
-        decision.id[rows],
-        decision.action[rows],
-        decision.fault[rows],
-        [decision.memory[i] for i in rows.tolist()],
-        decision.version,
-        record,
-        decision.streams,
-    )

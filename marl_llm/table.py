@@ -36,6 +36,8 @@ class Table:
         self.admitted = self.done = 0
         self.id, self.seed, self.draws = (np.zeros(rows, np.uint64) for _ in range(3))
         self.plan, self.opening, self.ply, self.acting = (np.zeros(rows, np.int64) for _ in range(4))
+        self.sampled = np.zeros(rows, bool)
+        """Rows of a population of which the turns of learning seats are recorded and no others."""
         cells = rows * seats
         self.player, self.turn, self.attempt = (np.zeros(cells, np.int64) for _ in range(3))
         self.fault = np.zeros(cells, np.int8)
@@ -74,6 +76,7 @@ class Table:
         self.draws[row] = np.where(sample > 0, fold(self.seed[row], sample), self.seed[row])
         self.player[cells] = np.asarray([[code(player) for player in players] for _, players, *_ in kinds])[kind]
         self.learn[cells] = np.asarray([[seat in learn for seat in range(seats)] for _, _, learn, *_ in kinds])[kind]
+        self.sampled[row] = self.game.info.anonymous & self.learn[cells].any(1)
         self.ply[row] = 0
         for column in (self.turn, self.attempt, self.fault, self.waiting, self.have):
             column[cells] = 0
@@ -81,8 +84,12 @@ class Table:
         self.boards.start(row, self.seed[row])
         return row
 
-    def record(self, row: Rows, seat: Rows, decision: Decision, fault: Any, keys: Any, *, learn: Any) -> None:
+    def record(self, row: Rows, seat: Rows, decision: Decision, fault: Any, keys: Any, learn: Any) -> None:
         cell = row * self.seats + seat
+        if self.sampled[row].any():
+            kept = np.flatnonzero(self.learn[cell] | ~self.sampled[row])
+            row, seat, cell, fault, keys, learn = (column[kept] for column in (row, seat, cell, fault, keys, learn))
+            decision = decision.take(kept)
         gain = np.zeros(len(row)) if self.game.info.rewards_at_end else self.boards.returns(row)[np.arange(len(row)), seat]
         columns: dict[str, NDArray[Any]] = {
             "turn.number": self.number[row],

@@ -8,6 +8,7 @@ the end, positions with equal keys at equal depth are one node (tic-tac-toe: 5,4
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,7 +16,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from marl_llm.boards import Boards, BrokenRule, BrokenView, Line, Views, checked, shaped
+from marl_llm.boards import Boards, BrokenRule, BrokenView, Line, Views, checked, shaped, table_of
 from marl_llm.game import Discrete, Game, Seat, State
 from marl_llm.ragged import Ragged, segment_sum, spans
 from marl_llm.seeding import uniform
@@ -69,6 +70,8 @@ class Tree:
         decided = self.infoset[self.edge_node] >= 0
         place = np.arange(len(self.edge_node)) - self.children.starts[self.edge_node]
         self.edge_choice = np.where(decided, self.legal.starts[self.infoset[self.edge_node]] + place, -1)
+        self.states: dict[int, State] = {}
+        """The matches at nodes whose whole table has been asked for."""
         bounds = np.flatnonzero(np.diff(self.depth)) + 1
         self.layers = [slice(a, b) for a, b in pairwise([0, *bounds.tolist(), len(self.depth)])]
 
@@ -84,6 +87,40 @@ class Tree:
         """The legal actions there as text."""
         state, seat = self.lines[infoset].state, int(self.owner[infoset])
         return [state.action_text(seat, action) for action in self.legal[infoset].tolist()]
+
+    def table(self, node: int) -> NDArray[np.float32]:
+        """The whole table at a node where no move is half made, as numbers."""
+        return table_of(self._state(node), self.info)
+
+    def _state(self, node: int) -> State:
+        """The match at a node, played from its start by the one way there that was found first."""
+        if node in self.states:
+            return self.states[node]
+        if not node:
+            state = self.game.start(0)
+        else:
+            edges, joint, above = self.above, {}, node
+            while True:
+                edge = int(edges[above])
+                above, slot = int(self.edge_node[edge]), int(edge - self.children.starts[self.edge_node[edge]])
+                if self.seat[above] != CHANCE:
+                    joint[int(self.seat[above])] = int(self.legal[int(self.infoset[above])][slot])
+                if self.seat[above] == CHANCE or len(self.actors[above]):
+                    break
+            state = self._state(above).clone()
+            if joint:
+                state.apply(joint)
+            else:
+                state.apply_chance(state.chance()[slot][0])
+        self.states[node] = state
+        return state
+
+    @cached_property
+    def above(self) -> NDArray[np.int64]:
+        """For every node but the first an edge that leads to it."""
+        edges = np.full(len(self.seat), -1)
+        edges[self.children.data[::-1]] = np.arange(len(self.children.data))[::-1]
+        return edges
 
     def views(self, infosets: NDArray[np.int64]) -> TreeViews:
         """Views of information sets."""
@@ -223,11 +260,19 @@ def tree_of(game: Game, max_nodes: int = MAX_NODES) -> Tree:
 
 
 class TreeViews(Views):
-    """Views of information sets; they never go stale, for a tree does not move. ``rows`` are the board rows they are seen from."""
+    """Views of information sets; they never go stale, for a tree does not move. ``rows`` are the board rows they are seen from, and
+    ``nodes`` the positions, where they are seen in a match."""
 
-    def __init__(self, tree: Tree, infosets: NDArray[np.int64], rows: NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        infosets: NDArray[np.int64],
+        rows: NDArray[np.int64] | None = None,
+        nodes: NDArray[np.int64] | None = None,
+    ) -> None:
         self.tree, self.infosets, self.game, self.codes = tree, infosets, tree.game, tree.keys
         self.rows = np.arange(len(infosets)) if rows is None else rows
+        self.nodes = nodes
 
     def keys(self) -> NDArray[np.int64]:
         return self.infosets
@@ -240,13 +285,19 @@ class TreeViews(Views):
         told, place = self._told(self.tree.vector)
         return np.stack(told)[place]
 
+    def tables(self) -> NDArray[np.float32]:
+        if self.nodes is None:
+            raise TypeError("an information set outside of a match has no table")
+        told, place = self._told(self.tree.table, self.nodes)
+        return np.stack(told)[place]
+
     def action_texts(self) -> list[list[str]]:
         told, place = self._told(self.tree.action_texts)
         return [told[i] for i in place]
 
-    def _told(self, read: Callable[[int], Any]) -> tuple[list[Any], NDArray[np.int64]]:
-        """What ``read`` gives for every distinct information set, and every row's place among them."""
-        known, first, place = np.unique(self.infosets, return_index=True, return_inverse=True)
+    def _told(self, read: Callable[[int], Any], what: NDArray[np.int64] | None = None) -> tuple[list[Any], NDArray[np.int64]]:
+        """What ``read`` gives for every distinct information set (or of ``what``), and every row's place among them."""
+        known, first, place = np.unique(self.infosets if what is None else what, return_index=True, return_inverse=True)
         told = []
         for infoset, row in zip(known.tolist(), self.rows[first].tolist(), strict=True):
             try:
@@ -256,7 +307,7 @@ class TreeViews(Views):
         return told, place
 
     def take(self, rows: NDArray[np.int64]) -> Views:
-        return TreeViews(self.tree, self.infosets[rows], self.rows[rows])
+        return TreeViews(self.tree, self.infosets[rows], self.rows[rows], None if self.nodes is None else self.nodes[rows])
 
     def states(self) -> list[State]:
         return [self.tree.lines[i].state.clone() for i in self.infosets.tolist()]
@@ -303,7 +354,7 @@ class TreeBoards(Boards):
         return self.tree.legal.take(self._infosets(row, seat))
 
     def views(self, row: NDArray[np.int64], seat: NDArray[np.int64]) -> Views:
-        return TreeViews(self.tree, self._infosets(row, seat), row)
+        return TreeViews(self.tree, self._infosets(row, seat), row, self.node[row])
 
     def step(self, row: NDArray[np.int64], seat: NDArray[np.int64], moves: NDArray[Any]) -> NDArray[np.int64]:
         tree = self.tree

@@ -10,7 +10,7 @@ import pytest
 from games.openspiel.boards import SpielBoards
 from games.public_goods.game import PublicGoods
 from marl_llm import registry
-from marl_llm.boards import Boards, StaleView, StateBoards
+from marl_llm.boards import Boards, BrokenView, StaleView, StateBoards
 from marl_llm.game import Game
 from marl_llm.seeding import fold, uniform
 from marl_llm.tree import Tree, TreeBoards
@@ -37,7 +37,8 @@ def history(boards: Boards, rows: int, seed: int, salt: int = 0) -> list[Any]:
         legal, views = boards.legal(row, seat), boards.views(row, seat)
         keys = [views.codes[code] for code in views.keys().tolist()]
         vectors = views.vectors().tolist() if boards.info.vector else []
-        seen.append([row.tolist(), seat.tolist(), legal.data.tolist(), keys, views.texts(), views.action_texts(), vectors])
+        tables = views.tables().tolist() if boards.info.table else []
+        seen.append([row.tolist(), seat.tolist(), legal.data.tolist(), keys, views.texts(), views.action_texts(), vectors, tables])
         moves = legal.at((uniform(fold(seed, row, salt), k, seat) * legal.lengths).astype(np.int64))
         over = np.sort(boards.step(row, seat, moves))
         seen.append([over.tolist(), boards.returns(over).tolist()])
@@ -161,3 +162,30 @@ def test_own_history_is_the_key_where_the_game_gives_none() -> None:
         boards.step(row, seat, np.asarray([move, (move + 1) % 3]))
     assert seen[0]
     assert not seen[2]
+
+
+def test_the_table_shows_what_a_seat_may_not_know() -> None:
+    game = registry.game("kuhn_poker")
+    boards, rows = game.boards(64), np.arange(64)
+    boards.start(rows, fold(0, rows))
+    row, seat = boards.acting()
+    views = boards.views(row, seat)
+    assert len(np.unique(views.vectors(), axis=0)) == 3, "the first seat's card"
+    tables = views.tables()
+    assert tables.shape == (64, *(game.info.table or ()))
+    assert len(np.unique(tables, axis=0)) == 6, "both cards"
+    assert (views.take(rows[5:9]).tables() == tables[5:9]).all()
+
+
+def test_an_information_set_outside_of_a_match_has_no_table() -> None:
+    tree = Tree(registry.game("kuhn_poker"))
+    with pytest.raises(TypeError, match="outside of a match has no table"):
+        tree.views(np.arange(3)).tables()
+
+
+def test_a_game_without_a_table_says_so() -> None:
+    game = registry.game('talk(game="matrix(payoffs=stag_hunt)")')
+    boards = game.boards(1)
+    boards.start(np.zeros(1, np.int64), np.zeros(1, np.uint64))
+    with pytest.raises(BrokenView, match=r"no view of the whole table as numbers \(GameInfo.table\)"):
+        boards.views(*boards.acting()).tables()

@@ -370,3 +370,34 @@ def test_records_survive_a_file(tmp_path: Any) -> None:
     batch.save(tmp_path / "batch.npz")
     assert content(Batch.load(tmp_path / "batch.npz")) == content(batch)
     assert set(FAULTS) >= {move.fault for move in batch.episode(0).moves}
+
+
+class Listening(RandomAgent):
+    """Records the seed that all seats of a match share, and its own."""
+
+    def decide(self, request: Request) -> Decision:
+        assert request.shared is not None
+        return replace(super().decide(request), record={"turn.shared": request.shared, "turn.own": request.seed})
+
+
+def test_seats_of_a_match_share_a_stream() -> None:
+    plan = self_play("matrix(payoffs=stag_hunt,rounds=3)", "ears", 2, 20, 0)
+    batch = run(plan, 8, Pool(ears=Listening))
+    shared, own = (batch[f"turn.{name}"].reshape(20, 2, 3) for name in ("shared", "own"))
+    assert (shared[:, 0] == shared[:, 1]).all()
+    assert len(np.unique(shared)) == 60
+    assert len(np.unique(own)) == 120
+
+
+def test_of_a_population_only_those_who_learn_are_recorded() -> None:
+    game = "public_goods(seats=6,mpcr=0.5,levels=2,rounds=3)"
+    everyone = list(self_play(game, "random", 6, 20, 0))
+    some = [replace(match, learn=frozenset({0, 4})) for match in everyone]
+    whole, part, nobody = (run(plan) for plan in (everyone, some, [replace(match, learn=frozenset()) for match in everyone]))
+    assert (whole.size("turn"), part.size("turn"), nobody.size("turn")) == (360, 120, 360)
+    assert set(part["turn.seat"]) == {0, 4}
+    kept = np.isin(whole["turn.seat"], [0, 4])
+    for name in ("turn.reward", "turn.action", "turn.index", "turn.ply"):
+        assert (part[name].shape, whole[name][kept].shape) == ((120,), (120,))
+    np.testing.assert_allclose(part["turn.reward"].reshape(40, 3).sum(1), part["seat.return"].reshape(20, 6)[:, [0, 4]].ravel())
+    assert part["seat.initial"].shape == (120,)

@@ -74,6 +74,7 @@ class OpenSpiel(Game):
             action=Discrete(self.native.num_distinct_actions()),
             utility=_UTILITY.get(kind.utility, "general"),
             vector=(size,) if size else None,
+            table=(size if perfect and not simultaneous else size * self.native.num_players(),) if size else None,
             perfect_information=perfect and not simultaneous,
             rewards_at_end=at_end,
             enumerable=not self.sampled and fits(name, merges),
@@ -121,9 +122,16 @@ class OpenSpiel(Game):
         self.observation.set_from(state, seat)
         return self.observation.tensor.copy()
 
+    def table(self, state: Any) -> NDArray[np.float32]:
+        """The tensors of all seats, one after the other; where information is perfect, that of the seat that moves."""
+        alone = self.info.perfect_information
+        return np.concatenate(
+            [self.vector(state, seat) for seat in ([max(0, state.current_player())] if alone else range(self.info.seats))]
+        )
+
     def view(self, state: Any, seat: Seat | None) -> View:
         if seat is None:
-            return View(text=lambda: str(state), key=lambda: state.history_str())
+            return View(text=lambda: str(state), vector=lambda: self.table(state), key=lambda: state.history_str())
         return View(
             text=lambda: self.text.view(state, seat),
             vector=None if self.tensor is None else lambda: self.vector(state, seat),
