@@ -1,8 +1,9 @@
-"""Neural agents: a policy and a value network over vector views, playing with all seats on one set of weights."""
+"""What neural algorithms share: perceptrons, guarded gradient steps, and the agent that plays by a policy and a value network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 
 from marl_llm.agent import Decision, Immediate, Request, sampled
 from marl_llm.checkpoint import load_json, load_tensors, save_json, save_tensors
@@ -23,6 +25,8 @@ torch.set_num_threads(1)  # these matrices are small: more threads cost more tha
 
 ILLEGAL = -1e9
 """Logit of an illegal action: its probability is exactly 0 and every product with it stays finite."""
+PATIENCE = 3
+"""Steps in a row with a loss that is not finite, after which the last good weights come back."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,9 @@ class Network(nn.Module):
     def __init__(self, sizes: Sizes, generator: torch.Generator) -> None:
         super().__init__()
         self.sizes = sizes
-        self.policy = _perceptron(sizes, sizes.actions, 0.01, generator)
-        self.value = _perceptron(sizes, 1, 1.0, generator)
+        inputs = sizes.view + sizes.seats
+        self.policy = perceptron([inputs, *sizes.hidden, sizes.actions], 0.01, generator)
+        self.value = perceptron([inputs, *sizes.hidden, 1], 1.0, generator)
 
     def inputs(self, view: NDArray[np.float32], seat: NDArray[np.int64]) -> Tensor:
         """Views [rows, ...] and seats [rows] as one matrix [rows, view + seats]."""
@@ -64,9 +69,8 @@ class Network(nn.Module):
         return torch.log_softmax(logits, 1), self.value(x)[:, 0]
 
 
-def _perceptron(sizes: Sizes, outputs: int, gain: float, generator: torch.Generator) -> nn.Sequential:
-    """Tanh layers with orthogonal weights; the small ``gain`` of a policy's last layer makes it start almost uniform."""
-    widths = [sizes.view + sizes.seats, *sizes.hidden, outputs]
+def perceptron(widths: Sequence[int], gain: float, generator: torch.Generator) -> nn.Sequential:
+    """Tanh layers with orthogonal weights; a small ``gain`` of the last layer makes a policy start almost uniform."""
     layers: list[nn.Module] = []
     for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
         linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
@@ -75,6 +79,70 @@ def _perceptron(sizes: Sizes, outputs: int, gain: float, generator: torch.Genera
         nn.init.zeros_(linear.bias)
         layers += [linear] if last else [linear, nn.Tanh()]
     return nn.Sequential(*layers)
+
+
+class Descent:
+    """Adam on ``networks``, each with its gradient cut to length ``max_norm``.
+
+    A step whose loss or gradient is not finite is not taken; ``PATIENCE`` of them in a row bring the last good weights back.
+    """
+
+    def __init__(self, networks: Mapping[str, nn.Module], lr: float, max_norm: float) -> None:
+        self.networks, self.max_norm = dict(networks), max_norm
+        self.adam = torch.optim.Adam([value for net in self.networks.values() for value in net.parameters()], lr=lr, eps=1e-5)
+        self.bad_steps = 0
+        self.good = {name: copy.deepcopy(net) for name, net in self.networks.items()}
+        """The weights that last gave a finite loss."""
+
+    def step(self, loss: Tensor) -> bool:
+        """One step down ``loss``; whether it was taken."""
+        self.adam.zero_grad()
+        loss.backward()
+        norms = [clip_grad_norm_(net.parameters(), self.max_norm) for net in self.networks.values()]
+        if torch.isfinite(torch.stack([loss.detach(), *norms])).all():
+            self.bad_steps = 0
+            for name, net in self.networks.items():
+                self.good[name].load_state_dict(net.state_dict())
+            self.adam.step()
+            return True
+        self.bad_steps += 1
+        if self.bad_steps == PATIENCE:
+            for name, net in self.networks.items():
+                net.load_state_dict(self.good[name].state_dict())
+            self.adam.state.clear()  # the moments led here
+            self.bad_steps = 0
+        return False
+
+    def rate(self, lr: float) -> None:
+        """The step size from now on."""
+        self.adam.param_groups[0]["lr"] = lr
+
+    def save(self, folder: Path) -> None:
+        """Networks, moments and counts, into an existing folder."""
+        networks = {"network": self.networks, "good": self.good}
+        tensors = {
+            f"{part}/{name}/{key}": value
+            for part, nets in networks.items()
+            for name, net in nets.items()
+            for key, value in net.state_dict().items()
+        }
+        moments = self.adam.state_dict()["state"]
+        tensors |= {f"adam/{i}/{key}": value for i, state in moments.items() for key, value in state.items()}
+        save_tensors(folder / "descent.safetensors", tensors)
+        save_json(folder / "descent.json", {"bad_steps": self.bad_steps})
+
+    def load(self, folder: Path) -> None:
+        """What ``save`` wrote."""
+        self.bad_steps = load_json(folder / "descent.json")["bad_steps"]
+        weights: dict[tuple[str, str], dict[str, Tensor]] = {}
+        for path, value in load_tensors(folder / "descent.safetensors").items():
+            part, name, key = path.split("/", 2)
+            weights.setdefault((part, name), {})[key] = value
+        for name, net in self.networks.items():
+            net.load_state_dict(weights["network", name])
+            self.good[name].load_state_dict(weights["good", name])
+        moments = {int(name): state for (part, name), state in weights.items() if part == "adam"}
+        self.adam.load_state_dict({**self.adam.state_dict(), "state": moments})
 
 
 def mask(legal: Ragged, actions: int) -> NDArray[np.bool_]:

@@ -22,9 +22,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
-from algorithms.nets import ILLEGAL, Network, NeuralAgent, Sizes, distinct, mask
+from algorithms.nets import ILLEGAL, Descent, Network, NeuralAgent, Sizes, distinct, mask
 from algorithms.parts import PLAYER
 from algorithms.returns import advantages, sampled
 from marl_llm.algorithm import Requires, Setup, Unsuitable
@@ -34,8 +33,6 @@ from marl_llm.records import CUT, Batch
 from marl_llm.seeding import fold, generator
 
 DEALS, WEIGHTS, SHUFFLE = 1, 2, 3  # names of random streams
-PATIENCE = 3
-"""Steps in a row with a loss that is not finite, after which the last good weights come back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,13 +130,10 @@ class PPOAlgorithm:
         start = torch.Generator().manual_seed(fold(self.seed, WEIGHTS) >> 1)
         self.network = Network(Sizes.of(self.game.info, settings.hidden), start)
         self.magnet = copy.deepcopy(self.network).requires_grad_(False)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.lr, eps=1e-5)
+        self.descent = Descent({"policy": self.network.policy, "value": self.network.value}, settings.lr, settings.max_norm)
         self.agent = NeuralAgent(self.network)
         self.agents = {PLAYER: self.agent}
         self.iteration = 0
-        self.bad_steps = 0
-        self.good = copy.deepcopy(self.network)
-        """The weights that last gave a finite loss."""
 
     def plan(self, step: int) -> Sequence[Match]:
         deals = fold(self.seed, DEALS, step)
@@ -150,7 +144,7 @@ class PPOAlgorithm:
         cut = (batch["match.end"] == CUT)[batch.up("seat", "match")]
         rows = np.flatnonzero(batch["turn.learn"] & sampled(batch.starts["turn"], cut))
         left = max(0.0, 1 - self.iteration / settings.horizon)
-        self.optimiser.param_groups[0]["lr"] = settings.lr * left
+        self.descent.rate(settings.lr * left)
         self.iteration += 1
         if not len(rows):
             return {"learned_turns": 0.0}
@@ -169,24 +163,11 @@ class PPOAlgorithm:
 
     def step(self, sample: Sample, left: float) -> dict[str, float] | None:
         """One gradient step, or None where the loss or its gradient is not finite: then the weights stay."""
-        settings, network = self.settings, self.network
-        logp_UA, value_U = network(sample.inputs_UI, sample.legal_UA)
+        logp_UA, value_U = self.network(sample.inputs_UI, sample.legal_UA)
         magnet_UA, _ = self.magnet(sample.inputs_UI, sample.legal_UA)
-        parts = losses(logp_UA, value_U, magnet_UA, sample, settings, left)
-        self.optimiser.zero_grad()
-        parts["loss"].backward()
-        norms = [clip_grad_norm_(net.parameters(), settings.max_norm) for net in (network.policy, network.value)]
-        if not torch.isfinite(torch.stack([parts["loss"].detach(), *norms])).all():
-            self.bad_steps += 1
-            if self.bad_steps == PATIENCE:
-                network.load_state_dict(self.good.state_dict())
-                self.optimiser.state.clear()  # the moments led here
-                self.bad_steps = 0
-            return None
-        self.bad_steps = 0
-        self.good.load_state_dict(network.state_dict())
-        self.optimiser.step()
-        return {name: value.item() for name, value in parts.items()}
+        parts = losses(logp_UA, value_U, magnet_UA, sample, self.settings, left)
+        taken = self.descent.step(parts["loss"])
+        return {name: value.item() for name, value in parts.items()} if taken else None
 
     def sample(self, batch: Batch, cut: NDArray[np.bool_], rows: NDArray[np.int64]) -> tuple[Sample, dict[str, float]]:
         """The given turns with advantages, and what there is to say about them. ``cut`` has one entry a (match, seat)."""
@@ -211,28 +192,14 @@ class PPOAlgorithm:
         return sample, {"explained_variance": float(explained), "learned_turns": float(len(rows))}
 
     def save(self, folder: Path) -> None:
-        networks = {"network": self.network, "magnet": self.magnet, "good": self.good}
-        tensors = {f"{name}/{key}": value for name, net in networks.items() for key, value in net.state_dict().items()}
-        moments = self.optimiser.state_dict()["state"]
-        tensors |= {f"adam/{i}/{key}": value for i, state in moments.items() for key, value in state.items()}
-        save_tensors(folder / "state.safetensors", tensors)
-        save_json(folder / "state.json", {"iteration": self.iteration, "bad_steps": self.bad_steps})
+        self.descent.save(folder)
+        save_tensors(folder / "magnet.safetensors", self.magnet.state_dict())
+        save_json(folder / "state.json", {"iteration": self.iteration})
 
     def load(self, folder: Path) -> None:
-        about = load_json(folder / "state.json")
-        self.iteration, self.bad_steps = about["iteration"], about["bad_steps"]
-        self.agent.version = self.iteration
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "magnet": {}, "good": {}, "adam": {}}
-        for name, value in load_tensors(folder / "state.safetensors").items():
-            part, key = name.split("/", 1)
-            parts[part][key] = value
-        for part, network in (("network", self.network), ("magnet", self.magnet), ("good", self.good)):
-            network.load_state_dict(parts[part])
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in parts["adam"].items():
-            i, key = name.split("/")
-            moments.setdefault(int(i), {})[key] = value
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
+        self.descent.load(folder)
+        self.magnet.load_state_dict(load_tensors(folder / "magnet.safetensors"))
+        self.iteration = self.agent.version = load_json(folder / "state.json")["iteration"]
 
     def save_agent(self, player: str, folder: Path) -> None:
         self.agents[player].save(folder)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from algorithms.nets import ILLEGAL, Network, NeuralAgent, Sizes
+from algorithms.nets import ILLEGAL, PATIENCE, Network, NeuralAgent, Sizes
 from algorithms.parts import PLAYER
-from algorithms.ppo import PATIENCE, PPO, Sample, losses
+from algorithms.ppo import PPO, Sample, losses
 from marl_llm import registry
 from marl_llm.agents.random import RandomAgent
 from marl_llm.agents.saved import load_agent
@@ -43,7 +43,7 @@ def train(algorithm, steps):
 
 
 def weights(algorithm):
-    networks = (algorithm.network, algorithm.magnet, algorithm.good)
+    networks = (algorithm.network, algorithm.magnet, *algorithm.descent.good.values())
     return torch.cat([value.flatten() for network in networks for value in network.state_dict().values()])
 
 
@@ -144,9 +144,9 @@ def test_resuming_is_exact_and_the_seed_decides(tmp_path):
 def test_a_loss_that_is_not_finite_is_skipped_and_the_third_brings_the_last_good_weights_back():
     algorithm = build()
     train(algorithm, range(2))
-    good, batch = algorithm.good.state_dict(), played(algorithm, algorithm.plan(2))
+    batch = played(algorithm, algorithm.plan(2))
     bad = batch.with_columns(**{"turn.reward": np.full(batch.size("turn"), np.nan)})
-    good = {name: value.clone() for name, value in good.items()}
+    good = {f"{name}.{key}": value.clone() for name, net in algorithm.descent.good.items() for key, value in net.state_dict().items()}
     with torch.no_grad():
         algorithm.network.policy[0].weight.fill_(torch.inf)
     log_ = algorithm.learn(bad)
