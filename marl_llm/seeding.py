@@ -58,6 +58,12 @@ def uniform(*keys: Any) -> Any:
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
+def gaussian(*keys: Any) -> Any:
+    """A standard normal draw, a function of ``keys`` alone (Box and Muller, 1958)."""
+    radius, angle = 1 - uniform(*keys, 0), 2 * np.pi * uniform(*keys, 1)
+    return np.sqrt(-2 * np.log(radius)) * np.cos(angle)
+
+
 def name_key(text: str) -> int:
     """The 64-bit integer that stands for ``text`` in ``fold``; equal in every process."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
