@@ -65,7 +65,8 @@ class Setup:
 
 
 class Algorithm(Protocol):
-    """Three calls in a loop. ``agents`` are the trained agents by player name, live: they play with the newest weights."""
+    """Three calls in a loop. ``agents`` are the agents that its matches name, live: they play with the newest weights. The first is the
+    one that is trained for, measured and saved; it stays the same object."""
 
     requires: Requires
     agents: Mapping[str, Agent]

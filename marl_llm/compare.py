@@ -81,7 +81,7 @@ def run(cell: Cell, settings: Comparison) -> dict[str, Any] | None:
     """Train one cell; its figures, or None if it was interrupted."""
     recipe, began = recipe_of(cell.recipe), perf_counter()
     algorithm = recipe.build(Setup((cell.game,), registry.game, settings.model, cell.seed))
-    ((player, agent),) = algorithm.agents.items()
+    player, agent = next(iter(algorithm.agents.items()))
     pool, truth, played, step = AgentPool(algorithm.agents), truth_of(registry.game(cell.game), agent), 0, 0
     with progress(settings.matches, f"{cell.recipe} on {cell.game}, seed {cell.seed}") as bar, interruptible() as stopped:
         while played < settings.matches:

@@ -160,10 +160,11 @@ class AveragedPolicy:
     mass: NDArray[np.float64] | None = None
     """sum_t w_t x_t(I) pi_t(a|I), aligned with ``tree.legal.data``."""
 
-    def add(self, policy: NDArray[np.float64], weight: float) -> None:
-        """Count ``policy`` in with ``weight``."""
-        x = np.repeat(own_reach(self.tree, policy), self.tree.legal.lengths)
-        self.mass = weight * x * policy + (0 if self.mass is None else self.mass)
+    def add(self, policy: NDArray[np.float64], weight: float | NDArray[np.float64]) -> None:
+        """Count ``policy`` in with ``weight``, a number or one for every seat."""
+        tree = self.tree
+        own = np.broadcast_to(weight, tree.info.seats)[tree.owner] * own_reach(tree, policy)
+        self.mass = np.repeat(own, tree.legal.lengths) * policy + (0 if self.mass is None else self.mass)
 
     def policy(self) -> NDArray[np.float64]:
         """The average; uniform where no counted policy comes."""

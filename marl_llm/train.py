@@ -73,7 +73,7 @@ class Training:
         self.algorithm: Algorithm = recipe.build(Setup(run.game, registry.game, run.model, run.seed, report, self.league))
         self.pool = AgentPool(self.algorithm.agents, self.league.members)
         self.done = 0
-        ((self.player, self.agent),) = self.algorithm.agents.items()
+        self.player, self.agent = next(iter(self.algorithm.agents.items()))
         self.truths = {spec: truth for spec in run.game if (truth := truth_of(registry.game(spec), self.agent))}
         anchors = run.anchors or (() if len(self.truths) == len(run.game) else ("random",))
         games = [registry.game(spec) for spec in run.game]
