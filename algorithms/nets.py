@@ -69,15 +69,15 @@ class Network(nn.Module):
         return torch.log_softmax(logits, 1), self.value(x)[:, 0]
 
 
-def perceptron(widths: Sequence[int], gain: float, generator: torch.Generator) -> nn.Sequential:
-    """Tanh layers with orthogonal weights; a small ``gain`` of the last layer makes a policy start almost uniform."""
+def perceptron(widths: Sequence[int], gain: float, generator: torch.Generator, activation: type[nn.Module] = nn.Tanh) -> nn.Sequential:
+    """Layers with orthogonal weights; a small ``gain`` of the last layer makes a policy start almost uniform."""
     layers: list[nn.Module] = []
     for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
         linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
         last = i == len(widths) - 2
         nn.init.orthogonal_(linear.weight, gain if last else 2**0.5, generator=generator)
         nn.init.zeros_(linear.bias)
-        layers += [linear] if last else [linear, nn.Tanh()]
+        layers += [linear] if last else [linear, activation()]
     return nn.Sequential(*layers)
 
 
