@@ -128,10 +128,11 @@ class Immediate:
         return done
 
 
-def draw(probabilities: Ragged, seed: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """For every row the place of an entry drawn with the given probabilities; a row's draw does not depend on its company."""
+def draw(probabilities: Ragged, seed: NDArray[np.uint64], k: int = 0) -> NDArray[np.int64]:
+    """For every row the place of an entry drawn with the given probabilities, by draw ``k`` of the row's stream; it does not depend on
+    the row's company."""
     mass = np.cumsum(padded(probabilities), axis=1)
-    passed = (mass <= (uniform(seed, 0) * mass[:, -1])[:, None]).sum(1)
+    passed = (mass <= (uniform(seed, k) * mass[:, -1])[:, None]).sum(1)
     return np.minimum(passed, probabilities.lengths - 1)
 
 
