@@ -43,8 +43,8 @@ class Aggregation(ArrayGame):
     def rules(self, seat: Seat) -> str:
         return (
             f"A swarm of {self.seats} players in a square room with walls at -2 and 2, for {STEPS} steps. In each step all "
-            "choose at once where to move: two numbers from -1 to 1, of which an arrow longer than 1 is shortened to 1, and 0.2 times the arrow is the way "
-            "that is gone, with some noise. Every player loses the players' mean distance from the middle of them all."
+            "choose at once where to move: two numbers from -1 to 1, of which an arrow longer than 1 is shortened to 1, and 0.2 times "
+            "the arrow is the way that is gone, with some noise. Every player loses the players' mean distance from the middle of them all."
         )
 
     def begin(self, at: Columns) -> Columns:
