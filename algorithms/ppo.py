@@ -1,38 +1,50 @@
-"""PPO: clipped policy gradient with a learned value (Schulman et al. 2017, arXiv 1707.06347), one set of weights for all seats.
+"""PPO: clipped policy gradient with a learned value (Schulman et al. 2017, arXiv 1707.06347).
 
-Every seat learns from its own views as if alone, which is IPPO with shared parameters (de Witt et al. 2020, arXiv 2011.09533).
-With rho = pi(a|I) / old(a|I) and A from generalised advantage estimation, the policy minimises, over the sampled turns,
+Every seat learns from its own views. With one set of weights for all seats and a critic that sees what the seat sees this is IPPO with
+shared parameters (de Witt et al. 2020, arXiv 2011.09533); with a critic that sees the whole table it is MAPPO (Yu et al. 2022, arXiv
+2103.01955). With rho = pi(a|I) / old(a|I) and A from generalised advantage estimation, the policy minimises, over the sampled turns,
 
     - min(rho A, clip(rho, 1 - clip, 1 + clip) A) - entropy H(pi) + alpha KL(pi || magnet) + proximal KL(pi || old)
 
-and the value (V - (A + V_old))^2 / 2. Entropy and KLs are exact over the legal actions. Without the last two terms this is plain
-PPO: quick where an action is simply best, but in self-play on games of hidden information it goes round in circles. With them it is
-magnetic mirror descent (Sokota et al. 2023, arXiv 2206.05825), whose last iterate converges: ``proximal`` is its 1/eta, the magnet
-is a slow copy of the policy (it moves, so alpha need not fall), and the entropy bonus is the same term with the uniform magnet.
+and the value (V - (A + V_old))^2 / 2. Entropy and KLs are in closed form (see ``algorithms.heads``). Without the last two terms this
+is plain PPO: quick where an action is simply best, but in self-play on games of hidden information it goes round in circles. With them
+it is magnetic mirror descent (Sokota et al. 2023, arXiv 2206.05825), whose last iterate converges: ``proximal`` is its 1/eta, the
+magnet is a slow copy of the policy (it moves, so alpha need not fall), and the entropy bonus is the same term with the uniform magnet.
+
+With a memory the policy is a recurrent one, and learning replays every seat's match from its first turn. Shapes: B sampled turns;
+S segments of T turns in a row, which are whole matches of a seat with a memory, and without it single information sets (T = 1);
+I inputs; P numbers of a distribution.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from algorithms.nets import ILLEGAL, Descent, Network, NeuralAgent, Sizes, distinct, mask
-from algorithms.parts import PLAYER
+from algorithms.heads import Head
+from algorithms.nets import Descent, device_of, distinct
+from algorithms.neural import Network, NeuralAgent, Sizes, alone
+from algorithms.parts import PLAYER, Sampler
 from algorithms.returns import advantages, sampled
+from algorithms.samplers import SelfPlay
 from marl_llm.algorithm import Requires, Setup, Unsuitable
 from marl_llm.checkpoint import load_json, load_tensors, save_json, save_tensors
-from marl_llm.matches import Match, self_play
+from marl_llm.errors import UserError
+from marl_llm.game import Box, Discrete, Factored
+from marl_llm.matches import Match
 from marl_llm.records import CUT, Batch
 from marl_llm.seeding import fold, generator
 
-DEALS, WEIGHTS, SHUFFLE = 1, 2, 3  # names of random streams
+WEIGHTS, SHUFFLE = 2, 3  # names of random streams
+MIRROR = SelfPlay(matches=1024)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +53,22 @@ class PPO:
 
     horizon: int = 500
     """Iterations that schedules are laid over; beyond them nothing is learned any more."""
-    matches: int = 1024
-    """Matches an iteration; more give less noise and fewer updates a second."""
+    sampler: Sampler = MIRROR
+    """Which matches are played; more of them give less noise and fewer updates a second."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers, of the policy and of the value each."""
+    memory: int = 0
+    """Numbers that a seat remembers of its match, by a gated recurrent unit; 0: it decides by its view alone."""
+    shared: bool = True
+    """One set of weights for all seats, which are told apart by an input; False: one for each seat."""
+    critic: Literal["seat", "table"] = "seat"
+    """What the value is a function of: what the seat sees, or with it the whole table. The policy never sees that."""
+    device: str = "cpu"
+    """Where networks are kept and computed: cpu or cuda."""
     epochs: int = 4
     """Passes over an iteration's turns; more learn faster from a batch and lean more on ``clip``."""
     minibatch: int = 1024
-    """Turns a gradient step."""
+    """Turns a gradient step, about as many with a memory, where matches stay whole."""
     lr: float = 1e-3
     """Adam's step size."""
     gamma: float = 1.0
@@ -70,45 +90,60 @@ class PPO:
     max_norm: float = 0.5
     """Longest gradient, of the policy and of the value each."""
 
+    def __post_init__(self) -> None:
+        for name in ("epochs", "minibatch"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; expected at least 1")
+        if self.memory < 0:
+            raise UserError(f"memory is {self.memory}; expected the numbers that a seat remembers, or 0 for none")
+
     def build(self, setup: Setup) -> PPOAlgorithm:
         return PPOAlgorithm(self, setup)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Sampled turns as tensors. [B] turns, [U] distinct information sets, [A] actions."""
+    """Sampled turns, as tensors on one device."""
 
-    inputs_UI: Tensor
-    legal_UA: Tensor
+    inputs_STI: Tensor
+    central_STI: Tensor
+    """What the critic sees."""
+    seat_S: Tensor
     place_B: Tensor
-    """Row of ``inputs_UI`` of each turn."""
+    """Where each turn stands in S x T."""
     action_B: Tensor
-    old_BA: Tensor
-    """Log-probabilities as sampled."""
+    """As drawn: more than one number a turn where actions have several parts."""
+    old_BP: Tensor
+    """The distributions that they were drawn from."""
     advantage_B: Tensor
     target_B: Tensor
 
+    @property
+    def segment_B(self) -> Tensor:
+        return self.place_B // self.inputs_STI.shape[1]
+
     def take(self, rows: NDArray[np.int64]) -> Sample:
-        """The given turns, with their information sets alone."""
-        index = torch.from_numpy(rows)
-        known, place = torch.unique(self.place_B[index], return_inverse=True)
-        turns = (self.action_B, self.old_BA, self.advantage_B, self.target_B)
-        return Sample(self.inputs_UI[known], self.legal_UA[known], place, *(column[index] for column in turns))
+        """The given turns, with their segments alone."""
+        index, time = torch.from_numpy(rows).to(self.place_B.device), self.inputs_STI.shape[1]
+        known, segment = torch.unique(self.segment_B[index], return_inverse=True)
+        turns = (self.action_B, self.old_BP, self.advantage_B, self.target_B)
+        seen = (self.inputs_STI[known], self.central_STI[known], self.seat_S[known])
+        return Sample(*seen, segment * time + self.place_B[index] % time, *(column[index] for column in turns))
+
+    def to(self, device: torch.device) -> Sample:
+        return Sample(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
-def losses(logp_UA: Tensor, value_U: Tensor, magnet_UA: Tensor, sample: Sample, settings: PPO, left: float) -> dict[str, Tensor]:
+def losses(pi_BP: Tensor, value_B: Tensor, magnet_BP: Tensor, sample: Sample, head: Head, settings: PPO, left: float) -> dict[str, Tensor]:
     """The loss to minimise, ``loss``, with its parts and diagnostics, each a mean over turns."""
-    logp_BA = logp_UA[sample.place_B]
-    pi_BA = logp_BA.exp()
-    taken = (torch.arange(len(logp_BA)), sample.action_B)
-    ratio_B = (logp_BA[taken] - sample.old_BA[taken]).exp()
+    ratio_B = (head.logp(pi_BP, sample.action_B) - head.logp(sample.old_BP, sample.action_B)).exp()
     gain_B = torch.minimum(ratio_B * sample.advantage_B, ratio_B.clamp(1 - settings.clip, 1 + settings.clip) * sample.advantage_B)
     parts = {
         "policy_loss": -gain_B.mean(),
-        "value_loss": 0.5 * (value_U[sample.place_B] - sample.target_B).square().mean(),
-        "entropy": -(pi_BA * logp_BA).sum(1).mean(),
-        "kl_old": (pi_BA * (logp_BA - sample.old_BA)).sum(1).mean(),
-        "kl_magnet": (pi_BA * (logp_BA - magnet_UA[sample.place_B])).sum(1).mean(),
+        "value_loss": 0.5 * (value_B - sample.target_B).square().mean(),
+        "entropy": head.entropy(pi_BP).mean(),
+        "kl_old": head.kl(pi_BP, sample.old_BP).mean(),
+        "kl_magnet": head.kl(pi_BP, magnet_BP).mean(),
         "clip_fraction": ((ratio_B - 1).abs() > settings.clip).float().mean(),
     }
     regularised = parts["policy_loss"] - settings.entropy * left * parts["entropy"]
@@ -119,25 +154,28 @@ def losses(logp_UA: Tensor, value_U: Tensor, magnet_UA: Tensor, sample: Sample, 
 class PPOAlgorithm:
     """The algorithm at work on one game."""
 
-    requires = Requires(vector=True)
-
     def __init__(self, settings: PPO, setup: Setup) -> None:
         if len(setup.games) != 1:
             raise Unsuitable(f"ppo learns one game at a time; got {', '.join(setup.games)}")
-        self.settings, self.seed, self.spec = settings, setup.seed, setup.games[0]
-        self.game = setup.load(self.spec)
-        self.requires.check("ppo", self.game.info)
-        start = torch.Generator().manual_seed(fold(self.seed, WEIGHTS) >> 1)
-        self.network = Network(Sizes.of(self.game.info, settings.hidden), start)
-        self.magnet = copy.deepcopy(self.network).requires_grad_(False)
+        self.settings, self.setup = settings, setup
+        info = setup.load(setup.games[0]).info
+        central = settings.critic == "table"
+        self.requires = Requires(vector=True, table=central, action=(Discrete, Factored, Box))
+        self.requires.check("ppo with critic=table" if central else "ppo", info)
+        sizes = Sizes.of(info, settings.hidden, memory=settings.memory, table=central, shared=settings.shared)
+        start = torch.Generator().manual_seed(fold(setup.seed, WEIGHTS) >> 1)
+        self.network = Network(sizes, start).to(device_of(settings.device))
+        self.magnet = copy.deepcopy(self.network.policy).requires_grad_(False)
         self.descent = Descent({"policy": self.network.policy, "value": self.network.value}, settings.lr, settings.max_norm)
         self.agent = NeuralAgent(self.network)
         self.agents = {PLAYER: self.agent}
         self.iteration = 0
 
     def plan(self, step: int) -> Sequence[Match]:
-        deals = fold(self.seed, DEALS, step)
-        return list(self_play(self.spec, PLAYER, self.game.info.seats, self.settings.matches, deals))
+        planned = self.settings.sampler.plan(step, self.setup)
+        if not planned:
+            raise UserError(f"the sampler plans no matches: {self.settings.sampler}; give it more")
+        return planned
 
     def learn(self, batch: Batch) -> Mapping[str, float]:
         settings = self.settings
@@ -149,47 +187,59 @@ class PPOAlgorithm:
         if not len(rows):
             return {"learned_turns": 0.0}
         sample, about = self.sample(batch, cut, rows)
-        logs = []
-        for epoch in range(settings.epochs):
-            order = generator(self.seed, SHUFFLE, self.iteration, epoch).permutation(len(rows))
-            logs += [self.step(sample.take(part), left) for part in np.array_split(order, -(-len(rows) // settings.minibatch))]
+        logs = [self.step(sample.take(part), left) for epoch in range(settings.epochs) for part in self.minibatches(sample, epoch)]
         self.agent.version = self.iteration
         with torch.no_grad():
-            for slow, fast in zip(self.magnet.parameters(), self.network.parameters(), strict=True):
+            for slow, fast in zip(self.magnet.parameters(), self.network.policy.parameters(), strict=True):
                 slow.lerp_(fast, settings.magnet_rate)
         taken = [log for log in logs if log is not None]
         means = {name: float(np.mean([log[name] for log in taken])) for name in taken[0]} if taken else {}
         return {**means, **about, "skipped_steps": float(len(logs) - len(taken)), "lr": settings.lr * left}
 
+    def minibatches(self, sample: Sample, epoch: int) -> Sequence[NDArray[np.int64]]:
+        """Turns in random order, in parts; those of a seat's match stay together where it has a memory."""
+        turns = len(sample.place_B)
+        unit = sample.segment_B.cpu().numpy() if self.settings.memory else np.arange(turns)
+        order = generator(self.setup.seed, SHUFFLE, self.iteration, epoch).permutation(int(unit.max()) + 1)
+        parts = np.array_split(order, min(len(order), -(-turns // self.settings.minibatch)))
+        return [np.flatnonzero(np.isin(unit, part)) for part in parts] if self.settings.memory else parts
+
     def step(self, sample: Sample, left: float) -> dict[str, float] | None:
         """One gradient step, or None where the loss or its gradient is not finite: then the weights stay."""
-        logp_UA, value_U = self.network(sample.inputs_UI, sample.legal_UA)
-        magnet_UA, _ = self.magnet(sample.inputs_UI, sample.legal_UA)
-        parts = losses(logp_UA, value_U, magnet_UA, sample, self.settings, left)
+        network, fresh = self.network, self.network.fresh(len(sample.seat_S))
+        pi_BP, magnet_BP = (
+            network.head.distribution(policy(sample.inputs_STI, sample.seat_S, fresh)[0].flatten(0, 1)[sample.place_B], sample.old_BP)
+            for policy in (network.policy, self.magnet)
+        )
+        value_B = network.value(sample.central_STI, sample.seat_S, fresh)[0].flatten()[sample.place_B]
+        parts = losses(pi_BP, value_B, magnet_BP, sample, network.head, self.settings, left)
         taken = self.descent.step(parts["loss"])
         return {name: value.item() for name, value in parts.items()} if taken else None
 
     def sample(self, batch: Batch, cut: NDArray[np.bool_], rows: NDArray[np.int64]) -> tuple[Sample, dict[str, float]]:
         """The given turns with advantages, and what there is to say about them. ``cut`` has one entry a (match, seat)."""
-        settings, sizes = self.settings, self.network.sizes
+        settings, network = self.settings, self.network
         value = batch["turn.value"]
         advantage = advantages(batch["turn.reward"], value, batch.starts["turn"], cut, settings.gamma, settings.lam)[rows]
         target = advantage + value[rows]
         explained = 1 - advantage.var() / max(target.var(), 1e-12)
         if settings.normalise:
             advantage = advantage / (np.sqrt(np.square(advantage).mean()) + 1e-8)
-        first, place = distinct(batch["turn.key"][rows], batch["turn.seat"][rows])
-        legal, logp = batch.ragged("legal.action").take(rows), batch.ragged("legal.logp").take(rows)
-        old_BA = np.full((len(rows), sizes.actions), ILLEGAL)
-        old_BA[legal.row_of(), legal.data] = logp.data
+        turns_ST, place = segments(batch, rows, network.sizes)
+        flat, shape = turns_ST.ravel(), turns_ST.shape
+        table = batch["turn.table"][flat] if network.sizes.table else None
+        x, central, seat = network.inputs(batch["turn.view"][flat], batch["turn.seat"][flat], table)
+        action, old_BP = network.head.recorded(batch, rows)
         sample = Sample(
-            self.network.inputs(batch["turn.view"][rows[first]], batch["turn.seat"][rows[first]]),
-            torch.from_numpy(mask(legal.take(first), sizes.actions)),
+            x.reshape(*shape, -1),
+            central.reshape(*shape, -1),
+            seat.reshape(shape)[:, 0],
             torch.from_numpy(place),
-            torch.from_numpy(batch["turn.action"][rows]),
-            *(torch.from_numpy(column.astype(np.float32)) for column in (old_BA, advantage, target)),
+            action,
+            old_BP,
+            *(torch.from_numpy(column.astype(np.float32)) for column in (advantage, target)),
         )
-        return sample, {"explained_variance": float(explained), "learned_turns": float(len(rows))}
+        return sample.to(network.device), {"explained_variance": float(explained), "learned_turns": float(len(rows))}
 
     def save(self, folder: Path) -> None:
         self.descent.save(folder)
@@ -206,3 +256,22 @@ class PPOAlgorithm:
 
     def save_past(self, player: str, folder: Path) -> None:
         self.save_agent(player, folder)
+
+
+def segments(batch: Batch, rows: NDArray[np.int64], sizes: Sizes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The turns to compute for the turns ``rows``, [S, T], and where in S x T each of ``rows`` is.
+
+    With a memory these are all turns of their (match, seat) that the agent made itself, filled up with turns that count for nothing.
+    """
+    if not sizes.memory:
+        seen = np.full(len(rows), -1) if alone(sizes) else batch["turn.key"][rows]
+        first, place = distinct(seen, batch["turn.seat"][rows])
+        return rows[first][:, None], place
+    segment = batch.up("turn", "seat")
+    replayed = np.flatnonzero(np.isin(segment, segment[rows]) & ~np.isnan(batch["turn.value"]))  # what is NaN another agent decided
+    begins, which = np.unique(segment[replayed], return_index=True, return_inverse=True)[1:]
+    time = np.arange(len(replayed)) - begins[which]
+    turns_ST = np.repeat(replayed[begins][:, None], int(time.max()) + 1, 1)
+    turns_ST[which, time] = replayed
+    at = np.searchsorted(replayed, rows)
+    return turns_ST, which[at] * turns_ST.shape[1] + time[at]

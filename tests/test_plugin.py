@@ -77,7 +77,7 @@ def jobs(spec: str, out: str) -> list[list[str]]:
     """Check it, train on it, host it."""
     return [
         ["check-game", spec],
-        ["train", "ppo", "--game", spec, "--steps", "2", "--out", f"{out}/run", "--matches", "64"],
+        ["train", "ppo", "--game", spec, "--steps", "2", "--out", f"{out}/run", "--sampler.matches", "64"],
         ["tournament", "round-robin", "--game", spec, "--agents", f"checkpoint:{out}/run,random", "--rounds", "4", "--out", f"{out}/table"],
     ]
 

@@ -9,22 +9,25 @@ import numpy as np
 import pytest
 import torch
 
-from algorithms.nets import ILLEGAL, PATIENCE, Network, NeuralAgent, Sizes
+from algorithms.heads import ILLEGAL, Categoricals
+from algorithms.nets import PATIENCE
+from algorithms.neural import Network, NeuralAgent, Sizes
 from algorithms.parts import PLAYER
 from algorithms.ppo import PPO, Sample, losses
+from algorithms.samplers import SelfPlay
 from marl_llm import registry
 from marl_llm.agents.random import RandomAgent
 from marl_llm.agents.saved import load_agent
 from marl_llm.algorithm import Setup, Unsuitable
 from marl_llm.errors import UserError
 from marl_llm.exact import exploitability, policy_of, request_of
-from marl_llm.game import Box, Discrete, Game, GameInfo, State, View
+from marl_llm.game import Discrete, Game, GameInfo, State, Text, View
 from marl_llm.matches import Match
 from marl_llm.play import play
 from marl_llm.records import Batch
 from marl_llm.tree import tree_of
 
-SMALL = PPO(horizon=6, matches=64, minibatch=64, epochs=2, hidden=(16,), alpha=0.5, proximal=1.0)
+SMALL = PPO(horizon=6, sampler=SelfPlay(matches=64), minibatch=64, epochs=2, hidden=(16,), alpha=0.5, proximal=1.0)
 
 
 def build(settings=SMALL, game="kuhn_poker", seed=100):
@@ -47,22 +50,23 @@ def weights(algorithm):
     return torch.cat([value.flatten() for network in networks for value in network.state_dict().values()])
 
 
+def turns_of(action, old, advantage, target, place=None):
+    """Turns of information sets that have nothing to see."""
+    place = torch.arange(len(action)) if place is None else place
+    units = int(place.max()) + 1
+    seen = torch.arange(units, dtype=torch.float32).reshape(units, 1, 1)
+    return Sample(seen, seen, torch.zeros(units, dtype=torch.int64), place, action, old, advantage, target)
+
+
 def test_loss_by_hand():
     """Two information sets of two and three legal actions; three turns, of which the first is clipped and the last is not."""
-    logp = torch.tensor([[0.5, 0.5, 0.0], [0.25, 0.25, 0.5]]).log().clamp(min=ILLEGAL)
+    logp = torch.tensor([[0.5, 0.5, 0.0], [0.25, 0.25, 0.5], [0.25, 0.25, 0.5]]).log().clamp(min=ILLEGAL)
     old = torch.tensor([[0.25, 0.75, 0.0], [0.25, 0.25, 0.5], [0.25, 0.25, 0.5]]).log().clamp(min=ILLEGAL)
-    magnet = torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.25, 0.25]]).log().clamp(min=ILLEGAL)
-    sample = Sample(
-        inputs_UI=torch.zeros(2, 1),
-        legal_UA=torch.tensor([[True, True, False], [True, True, True]]),
-        place_B=torch.tensor([0, 1, 1]),
-        action_B=torch.tensor([0, 1, 2]),
-        old_BA=old,
-        advantage_B=torch.tensor([2.0, 1.0, -3.0]),
-        target_B=torch.tensor([1.0, 0.0, 2.0]),
-    )
+    magnet = torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.25, 0.25], [0.5, 0.25, 0.25]]).log().clamp(min=ILLEGAL)
+    sample = turns_of(torch.tensor([[0], [1], [2]]), old, torch.tensor([2.0, 1.0, -3.0]), torch.tensor([1.0, 0.0, 2.0]))
     settings = PPO(clip=0.2, entropy=0.1, alpha=0.4, proximal=2.0)
-    got = {name: value.item() for name, value in losses(logp, torch.tensor([0.0, 1.0]), magnet, sample, settings, 0.5).items()}
+    found = losses(logp, torch.tensor([0.0, 1.0, 1.0]), magnet, sample, Categoricals((3,)), settings, 0.5)
+    got = {name: value.item() for name, value in found.items()}
     policy = -(1.2 * 2 + 1 - 3) / 3  # the first turn's ratio is 2, clipped at 1.2
     value = 0.5 * (1 + 1 + 1) / 3
     entropy = (log(2) + 2 * 1.5 * log(2)) / 3
@@ -85,19 +89,16 @@ def test_loss_by_hand():
 def test_a_clipped_ratio_has_no_gradient_and_a_minibatch_keeps_its_own_information_sets():
     logits = torch.zeros(2, 2, requires_grad=True)
     old = torch.tensor([[0.25, 0.75], [0.5, 0.5]]).log()
-    turns = torch.arange(2)
-    sample = Sample(
-        torch.eye(2), torch.ones(2, 2, dtype=torch.bool), turns, torch.zeros(2, dtype=torch.int64), old, torch.ones(2), torch.ones(2)
-    )
+    sample = turns_of(torch.zeros(2, 1, dtype=torch.int64), old, torch.ones(2), torch.ones(2))
     plain = PPO(entropy=0, alpha=0, proximal=0)
-    loss = losses(logits.log_softmax(1), torch.zeros(2), torch.zeros(2, 2), sample, plain, 1.0)
+    loss = losses(logits.log_softmax(1), torch.zeros(2), torch.zeros(2, 2), sample, Categoricals((2,)), plain, 1.0)
     loss["policy_loss"].backward()
     assert logits.grad is not None
     assert logits.grad.tolist() == pytest.approx(np.asarray([[0, 0], [-0.25, 0.25]]))
     part = sample.take(np.asarray([1, 1]))
-    assert part.inputs_UI.tolist() == [[0, 1]]
+    assert part.inputs_STI.tolist() == [[[1]]]
     assert part.place_B.tolist() == [0, 0]
-    assert part.old_BA.tolist() == [old[1].tolist()] * 2
+    assert part.old_BP.tolist() == [old[1].tolist()] * 2
 
 
 def test_the_policy_is_a_distribution_over_legal_actions_and_rows_do_not_depend_on_their_company():
@@ -148,7 +149,7 @@ def test_a_loss_that_is_not_finite_is_skipped_and_the_third_brings_the_last_good
     bad = batch.with_columns(**{"turn.reward": np.full(batch.size("turn"), np.nan)})
     good = {f"{name}.{key}": value.clone() for name, net in algorithm.descent.good.items() for key, value in net.state_dict().items()}
     with torch.no_grad():
-        algorithm.network.policy[0].weight.fill_(torch.inf)
+        algorithm.network.policy.bodies[0].out[0].weight.fill_(torch.inf)
     log_ = algorithm.learn(bad)
     steps = SMALL.epochs * -(-batch.size("turn") // SMALL.minibatch)
     assert steps >= PATIENCE
@@ -197,7 +198,7 @@ class Counting(State):
 
 
 def test_a_cut_match_learns_from_all_turns_but_the_last():
-    algorithm = PPO(gamma=1.0, lam=1.0, matches=8).build(Setup(("endless",), lambda spec: Endless(), None, 0))
+    algorithm = PPO(gamma=1.0, lam=1.0, sampler=SelfPlay(matches=8)).build(Setup(("endless",), lambda spec: Endless(), None, 0))
     batch = played(algorithm, algorithm.plan(0), lambda spec: Endless())
     cut = np.ones(8, bool)
     rows = np.flatnonzero(batch["turn.index"] < 4)
@@ -214,8 +215,8 @@ def test_refusals():
 
     with pytest.raises(Unsuitable, match="ppo needs a vector view; blind gives none"):
         PPO().build(setup(GameInfo(name="blind", seats=2, returns=(-1, 1), max_decisions=9, action=Discrete(2))))
-    with pytest.raises(Unsuitable, match="ppo needs Discrete actions; arm has Box"):
-        PPO().build(setup(GameInfo(name="arm", seats=1, returns=(0, 1), max_decisions=9, action=Box(-1, 1, (2,)), vector=(3,))))
+    with pytest.raises(Unsuitable, match="ppo needs Discrete or Factored or Box actions; sage has Text"):
+        PPO().build(setup(GameInfo(name="sage", seats=1, returns=(0, 1), max_decisions=9, action=Text(9), vector=(3,))))
     with pytest.raises(Unsuitable, match="one game at a time; got kuhn_poker, leduc_poker"):
         PPO().build(setup(None, ("kuhn_poker", "leduc_poker")))
 
@@ -230,7 +231,7 @@ def test_kuhn_poker_is_learned():
 
 @pytest.mark.parametrize(("mpcr", "given"), [(0.5, 0.0), (1.2, 1.0)])
 def test_public_goods_are_learned(mpcr, given):
-    algorithm = build(PPO(horizon=40, matches=512, alpha=0, proximal=0), f"public_goods(seats=4,mpcr={mpcr})", seed=100)
+    algorithm = build(PPO(horizon=40, sampler=SelfPlay(matches=512), alpha=0, proximal=0), f"public_goods(seats=4,mpcr={mpcr})", seed=100)
     train(algorithm, range(40))
     batch = played(algorithm, algorithm.plan(40))
     assert batch["turn.action"].mean() / 4 == pytest.approx(given, abs=0.1)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from algorithms.ppo import PPO, PPOAlgorithm
+from algorithms.samplers import SelfPlay
 from games.coordination import Coordination
 from marl_llm import registry
 from marl_llm.algorithm import Setup
@@ -21,7 +22,7 @@ def batch_of(algorithm: PPOAlgorithm, step: int) -> Batch:
 
 def learned(spec: str, seed: int, horizon: int, matches: int = 256) -> Batch:
     """Matches of the last policy; nothing need hold self-play back here, so this is plain PPO."""
-    settings = PPO(horizon=horizon, matches=matches, minibatch=256, lr=3e-3, hidden=(32,), alpha=0, proximal=0)
+    settings = PPO(horizon=horizon, sampler=SelfPlay(matches=matches), minibatch=256, lr=3e-3, hidden=(32,), alpha=0, proximal=0)
     algorithm = settings.build(Setup((spec,), registry.game, None, seed))
     for step in range(horizon):
         algorithm.learn(batch_of(algorithm, step))

@@ -13,6 +13,7 @@ import pytest
 
 from algorithms.parts import PLAYER
 from algorithms.ppo import PPO, PPOAlgorithm
+from algorithms.samplers import SelfPlay
 from marl_llm import registry
 from marl_llm.algorithm import Setup
 from marl_llm.exact import AveragedPolicy, exploitability, policy_of
@@ -58,7 +59,7 @@ def test_kuhn_poker_over_five_seeds():
 @pytest.mark.parametrize(("mpcr", "given"), [(0.5, 0.0), (0.9, 0.0), (1.1, 1.0)])
 def test_public_goods(seats, mpcr, given):
     """Giving is dominated below a per-capita return of 1 and dominant above it, so nothing need hold self-play back."""
-    settings = PPO(horizon=100, matches=8192 // seats, alpha=0, proximal=0)
+    settings = PPO(horizon=100, sampler=SelfPlay(matches=8192 // seats), alpha=0, proximal=0)
     for seed in range(3):
         algorithm = trained(settings, f"public_goods(seats={seats},mpcr={mpcr})", seed)
         share = batch_of(algorithm, settings.horizon)["turn.action"].mean() / 4

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from algorithms.ppo import PPO
+from algorithms.samplers import SelfPlay
 from games.public_goods.game import PublicGoods
 from games.public_goods.measures import gifts_of
 from games.public_goods.solver import subgame_perfect
@@ -32,7 +33,7 @@ def given(rules: str, seed: int, **settings: Any) -> tuple[np.ndarray, np.ndarra
     spec = f"public_goods(seats=3,observe=full,{rules})"
     game = registry.game(spec)
     assert isinstance(game, PublicGoods)
-    ppo = PPO(**{"horizon": 100, "matches": 512, "alpha": 0, "proximal": 0, **settings})
+    ppo = PPO(**{"horizon": 100, "sampler": SelfPlay(matches=512), "alpha": 0, "proximal": 0, **settings})
     algorithm = ppo.build(Setup((spec,), registry.game, None, seed))
     pool = SimpleNamespace(resolve=algorithm.agents.__getitem__)
 
