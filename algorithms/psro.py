@@ -205,10 +205,9 @@ class PSROAlgorithm:
 
     def payoffs(self) -> NDArray[np.float64]:
         """What seats earn, [seats, members, ..., members] with one axis of members a seat."""
-        table = np.empty((self.seats, *(len(self.members),) * self.seats))
-        for seating, earned in self.earned.items():
-            table[(slice(None), *seating)] = earned
-        return table
+        count = len(self.members)
+        earned = [self.earned[seating] for seating in product(range(count), repeat=self.seats)]
+        return np.asarray(earned).T.reshape(self.seats, *(count,) * self.seats)
 
     def _solve(self) -> dict[str, float]:
         """A new meta-strategy; what the newest member gains over the old one, a mean over seats that bounds exploitability from below."""
