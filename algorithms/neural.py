@@ -66,7 +66,7 @@ class Body(nn.Module):
         self.gru: nn.GRU | None = None
         if sizes.memory:
             self.encode = nn.Sequential(perceptron([inputs, *sizes.hidden, sizes.memory], 2**0.5, generator), nn.Tanh())
-            self.gru = nn.utils.skip_init(nn.GRU, sizes.memory, sizes.memory, batch_first=True)
+            self.gru = nn.GRU(sizes.memory, sizes.memory, batch_first=True, device="meta").to_empty(device="cpu")
             for weight in self.gru.parameters():
                 nn.init.orthogonal_(weight, generator=generator) if weight.ndim == 2 else nn.init.zeros_(weight)
             self.out = perceptron([sizes.memory, outputs], gain, generator)
