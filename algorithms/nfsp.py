@@ -295,7 +295,7 @@ class NFSPAlgorithm:
         after = np.where(last[rows], rows, rows + 1)
         legal = mask(batch.ragged("legal.action"), self.average.sizes.actions)
         seen, action = batch["turn.seen"].astype(np.float32), batch["turn.action"].astype(np.int64)
-        transitions = {
+        transitions: dict[str, NDArray[Any]] = {
             "seen": seen[rows],
             "action": action[rows],
             "reward": batch["turn.reward"][rows].astype(np.float32),

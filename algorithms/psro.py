@@ -55,13 +55,13 @@ GAMES = 1  # name of a random stream
 class PSRO:
     """Settings. An epoch is the oracle's own ``horizon`` of iterations and one of evaluation games."""
 
-    oracle: str = "ppo --horizon 40 --matches 512 --alpha 0 --proximal 0"
+    oracle: str = "ppo --horizon 25 --sampler.matches 1024 --alpha 0 --proximal 0 --lr 5e-3 --entropy 0.05"
     """A recipe with its flags that learns best responses; or exact: they and the table are computed, on games small enough."""
     solver: Literal["nash", "uniform", "prd"] = "nash"
     """How the meta-strategy is made; nash needs two seats and a zero-sum game."""
     epochs: int = 12
     """Policies that join the population."""
-    deals: int = 500
+    deals: int = 1000
     """Deals of the evaluation games, each played by every new ordered seating; matches shown, where the table is exact."""
     start: str = ""
     """Folder of a saved agent that the population begins with; if left out, the oracle before it has learned."""
