@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,3 +208,18 @@ def actions(info: GameInfo) -> int:
     if not isinstance(info.action, Discrete):
         raise TypeError(f"{info.name} has {type(info.action).__name__} actions, and this needs Discrete ones")
     return info.action.n
+
+
+@runtime_checkable
+class Subgoals(Protocol):
+    """What a game adds that offers subgoals to hierarchical learners: their names, and when a seat has fulfilled one.
+
+    Both are the seat's own business: it must be able to tell from its own views.
+    """
+
+    subgoals: tuple[str, ...]
+
+    def reached(self, before: NDArray[Any], now: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which subgoals were fulfilled between two of a seat's turns that follow each other, [n, subgoals], by its views as
+        numbers, [n, \\*info.vector] each."""
+        ...

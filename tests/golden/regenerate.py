@@ -29,6 +29,8 @@ GAMES = {
     "two_step": ("two_step", 1),
     "coordination": ("coordination(seats=3,rounds=3)", 1),
     "congestion": ("congestion(seats=3)", 1),
+    "trash_grid": ("trash_grid(size=5,seats=2,small=2,big=1,steps=6)", 3),
+    "rooms": ("rooms(size=5,seats=2,steps=6)", 1),
     "talk": ('talk(game="matrix(payoffs=prisoners_dilemma,rounds=2)")', 1),
     "negotiation": ("negotiation(seats=3,turns=1)", 1),
     "public_goods": ("public_goods(seats=3,mpcr=0.5,levels=2,rounds=2)", 1),
