@@ -1,6 +1,6 @@
-"""OpenSpiel's neural fictitious self-play on leduc_poker for a number of seconds: a yardstick for the same wall-clock.
+"""OpenSpiel's neural fictitious self-play for a number of seconds: a yardstick for the same wall-clock.
 
-``python tests/learn/nfsp.py SECONDS SEED`` prints NashConv of its average policy as one JSON object. Settings are those of
+``python tests/learn/nfsp.py GAME SECONDS SEED`` prints NashConv of its average policy as one JSON object. Settings are those of
 OpenSpiel's own leduc example.
 """
 
@@ -37,9 +37,9 @@ class Average(policy.Policy):
         return {action: float(chosen[action]) for action in state.legal_actions(seat)}
 
 
-def run(seconds: float, seed: int) -> dict[str, float]:
+def run(game: str, seconds: float, seed: int) -> dict[str, float]:
     """Train, then measure."""
-    environment = rl_environment.Environment("leduc_poker", players=2)
+    environment = rl_environment.Environment(game, players=2)
     environment.seed(seed)
     torch.manual_seed(seed)
     size, actions = environment.observation_spec()["info_state"][0], environment.action_spec()["num_actions"]
@@ -78,4 +78,4 @@ def run(seconds: float, seed: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(float(sys.argv[1]), int(sys.argv[2]))))
+    print(json.dumps(run(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))))

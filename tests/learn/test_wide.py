@@ -74,7 +74,7 @@ def test_leduc_poker(tmp_path, capsys, seed):
     tree = tree_of(registry.game("leduc_poker"))
     last, average = 2 * found["exploitability"], 2 * found["exploitability_average"]
     script = Path(__file__).with_name("nfsp.py")
-    peer = subprocess.run([sys.executable, str(script), str(seconds), str(seed)], capture_output=True, text=True, check=True)
+    peer = subprocess.run([sys.executable, str(script), "leduc_poker", str(seconds), str(seed)], capture_output=True, text=True, check=True)
     told = {
         "last": last,
         "average": average,
