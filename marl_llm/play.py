@@ -25,11 +25,14 @@ from marl_llm.game import Box, Discrete, Game, Spec
 from marl_llm.matches import Match
 from marl_llm.ragged import Ragged, segment_sum
 from marl_llm.records import CUT, FORFEIT, PLAYED, VOID, Batch
-from marl_llm.seeding import fold
-from marl_llm.table import OPENING, Table
+from marl_llm.seeding import fold, uniform
+from marl_llm.table import Table
 
 REPLAYS = 3
-DECISION, FALLBACK, SHARED = 1, 3, 4  # names of random streams
+DECISION, OPENING, FALLBACK, SHARED = 1, 2, 3, 4  # names of random streams
+OPENING_RANDOM = 0.5
+"""Share of seats that move at random in an opening. The others play as ever: so an opening also reaches what one side's random
+moves, all the way, lead to against the other's good ones."""
 
 
 class AgentPool(Protocol):
@@ -131,7 +134,9 @@ class _Play:
             return
         table.waiting[cell] = True
         opening = table.ply[row] < table.opening[row]
-        player = np.where(opening & table.opens[cell], 0, table.player[cell])
+        if opening.any():
+            opening &= uniform(table.draws[row], OPENING, seat) < OPENING_RANDOM
+        player = np.where(opening, 0, table.player[cell])
         for code in np.flatnonzero(np.bincount(player)).tolist():
             mine = np.flatnonzero(player == code)
             self.submit(table, code, row[mine], seat[mine])

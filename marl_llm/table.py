@@ -17,13 +17,9 @@ from marl_llm.game import Game, Spec
 from marl_llm.matches import Match, kind_key
 from marl_llm.ragged import Ragged, starts_of
 from marl_llm.records import FORFEIT, VOID, Batch
-from marl_llm.seeding import fold, uniform
+from marl_llm.seeding import fold
 
 Rows = NDArray[np.int64]
-OPENING = 2  # name of a random stream; those of play stand there
-OPENING_RANDOM = 0.5
-"""Share of seats that move at random in an opening. The others play as ever: so an opening also reaches what one side's random
-moves, all the way, lead to against the other's good ones."""
 
 
 class Table:
@@ -46,8 +42,6 @@ class Table:
         self.player, self.turn, self.attempt = (np.zeros(cells, np.int64) for _ in range(3))
         self.fault = np.zeros(cells, np.int8)
         self.learn, self.waiting, self.have = (np.zeros(cells, bool) for _ in range(3))
-        self.opens = np.zeros(cells, bool)
-        """Cells whose opening moves are random."""
         self.memory = np.full(cells, None, object)
         self.move = room(game.info, cells)
         self.chunks: list[Batch] = []
@@ -82,12 +76,6 @@ class Table:
         self.draws[row] = np.where(sample > 0, fold(self.seed[row], sample), self.seed[row])
         self.player[cells] = np.asarray([[code(player) for player in players] for _, players, *_ in kinds])[kind]
         self.learn[cells] = np.asarray([[seat in learn for seat in range(seats)] for _, _, learn, *_ in kinds])[kind]
-        self.opens[cells] = (self.opening[row][:, None] > 0) & (
-            uniform(self.draws[row][:, None], OPENING, np.arange(seats)) < OPENING_RANDOM
-        )
-        if not self.game.info.perfect_information:  # random moves do not tell what their maker holds, so nobody may learn to read them
-            others = self.opens[cells].sum(1, keepdims=True) - self.opens[cells]
-            self.learn[cells] &= others == 0
         self.sampled[row] = self.game.info.anonymous & self.learn[cells].any(1)
         self.ply[row] = 0
         for column in (self.turn, self.attempt, self.fault, self.waiting, self.have):

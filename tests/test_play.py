@@ -197,21 +197,6 @@ def test_a_seat_opens_at_random_all_the_way_or_not_at_all() -> None:
     assert both == pytest.approx(expected, abs=5 * (expected * (1 - expected) / 2000) ** 0.5)
 
 
-def test_where_cards_are_hidden_nobody_learns_to_read_random_moves() -> None:
-    """With "first" in both seats every bet of an opening is random; a seat whose opponent has made one must not learn."""
-    opened = run(self_play("kuhn_poker", "first", 2, 2000, 6, opening=1), pool=Pool(first=First))
-    by_seat = opened["seat.learn"].reshape(-1, 2)
-    assert by_seat.mean() == pytest.approx(0.5, abs=0.06), "a seat learns where the other is not random"
-    random_ = (opened["turn.action"] == 1) & (opened["turn.ply"] == 0)
-    other = opened.up("turn", "seat")[random_] ^ 1
-    assert random_.sum() > 400
-    assert not opened["seat.learn"][other].any()
-    assert not opened["turn.learn"][opened["turn.ply"] == 0].any()
-    later = opened["turn.ply"] >= 1
-    assert (opened["turn.learn"] == opened["seat.learn"][opened.up("turn", "seat")])[later].all()
-    assert 0 < opened["turn.learn"][later].mean() < 1
-
-
 def test_a_seat_learns_only_where_the_match_says() -> None:
     plan = [Match(game="kuhn_poker", seed=k, players=("random", "random"), learn=frozenset({1})) for k in range(20)]
     batch = run(plan)
