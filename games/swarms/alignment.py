@@ -47,8 +47,9 @@ class Alignment(ArrayGame):
         goes = f"goes {STRIDE} in its direction" if self.stride else "stays where it is"
         return (
             f"A swarm of {self.seats} players on a torus of side 1, for {STEPS} steps. In each step all choose at once how to turn, "
-            f"a number from -1 to 1, of which {TURN} times as many radians are turned, with some noise; then each {goes}. A player sees how "
-            f"far the mean direction of the players within {NEAR} is turned from its own. Everyone gains the length of the mean of all directions."
+            f"a number from -1 to 1, of which {TURN} times as many radians are turned, with some noise; then each {goes}. "
+            f"A player sees how far the mean direction of the players within {NEAR} is turned from its own. Everyone gains the length "
+            "of the mean of all directions."
         )
 
     def begin(self, at: Columns) -> Columns:
