@@ -23,7 +23,7 @@ class SelfPlay(Sampler):
     matches: int = 4096
     """Matches a game and iteration."""
     opening: int = 0
-    """Longest opening, in which half of the seats move at random, so that play which narrows onto a few lines still meets the rest; all
+    """Longest opening, half of whose moves are random, so that play which narrows onto a few lines still meets the rest; all
     lengths from 0 on are equally frequent. 0 for games with chance enough of their own."""
 
     def plan(self, step: int, setup: Setup) -> Sequence[Match]:

@@ -39,7 +39,7 @@ class Match:
     players: tuple[str, ...]
     learn: frozenset[Seat] = frozenset()
     opening: int = 0
-    """First moves of the match that are never learned from: a seat makes them as it ever does or, as often, all at random."""
+    """First moves of the match that are never learned from: half of them are random."""
     sample: int = 0
     """Tells matches apart that are alike in all else: the deal is the same, what players draw is not."""
     rules: Rules = HOUSE_RULES

@@ -31,8 +31,9 @@ from marl_llm.table import Table
 REPLAYS = 3
 DECISION, OPENING, FALLBACK, SHARED = 1, 2, 3, 4  # names of random streams
 OPENING_RANDOM = 0.5
-"""Share of seats that move at random in an opening. The others play as ever: so an opening also reaches what one side's random
-moves, all the way, lead to against the other's good ones."""
+"""Share of an opening's moves that are random. Where nothing is hidden a seat makes all of its moves so or none: so an opening also
+reaches what one side's random moves, all the way, lead to against the other's good ones. Where cards are hidden each move is drawn
+alone, for after random moves only nobody could tell anything of their maker's cards."""
 
 
 class AgentPool(Protocol):
@@ -135,7 +136,8 @@ class _Play:
         table.waiting[cell] = True
         opening = table.ply[row] < table.opening[row]
         if opening.any():
-            opening &= uniform(table.draws[row], OPENING, seat) < OPENING_RANDOM
+            whose = (seat,) if table.game.info.perfect_information else (table.ply[row], seat)
+            opening &= uniform(table.draws[row], OPENING, *whose) < OPENING_RANDOM
         player = np.where(opening, 0, table.player[cell])
         for code in np.flatnonzero(np.bincount(player)).tolist():
             mine = np.flatnonzero(player == code)

@@ -186,7 +186,7 @@ def test_half_of_an_opening_is_the_player_s_own() -> None:
     assert own == pytest.approx(5 / 9, abs=5 * (20 / 81 / 2000) ** 0.5)
 
 
-def test_a_seat_opens_at_random_all_the_way_or_not_at_all() -> None:
+def test_where_nothing_is_hidden_a_seat_opens_at_random_all_the_way_or_not_at_all() -> None:
     """The first seat's first two moves are both its own in 1/2 + 1/2 x 1/9 x 1/7 of openings; 0.32 if every move were drawn alone."""
     opened = run(self_play("tic_tac_toe", "first", 2, 2000, 6, opening=4), pool=Pool(first=First))
     moves, ply, match = opened["turn.action"], opened["turn.ply"], opened.up("turn", "match")
@@ -195,6 +195,15 @@ def test_a_seat_opens_at_random_all_the_way_or_not_at_all() -> None:
     both = ((first == 0) & (second == lowest)).mean()
     expected = 0.5 + 0.5 / 63
     assert both == pytest.approx(expected, abs=5 * (expected * (1 - expected) / 2000) ** 0.5)
+
+
+def test_where_cards_are_hidden_every_move_of_an_opening_is_drawn_alone() -> None:
+    """"first" always passes, and passes once and again at the third decision in (3/4 x 3/4) of the matches that come to it."""
+    opened = run(self_play("kuhn_poker", "first", 2, 8000, 6, opening=3), pool=Pool(first=First))
+    moves, ply, match = opened["turn.action"], opened["turn.ply"], opened.up("turn", "match")
+    third = np.isin(match, match[ply == 2])
+    assert (third & (ply == 2)).sum() > 1000
+    assert (moves[third & (ply == 2)] == 0).mean() == pytest.approx(0.75, abs=0.06), "0.83 if a seat opened alike all the way"
 
 
 def test_a_seat_learns_only_where_the_match_says() -> None:

@@ -1,7 +1,7 @@
 """``mars-wide``: ``mars`` for games of hundreds of information sets and more (leduc_poker, tic_tac_toe).
 
 The same estimator and loss. Minibatches of distinct decisions, so that an iteration takes many steps; and openings, in which
-half of the seats move at random and nothing is learned, so that play which narrows does not forget the rest of the game.
+half of the moves are random and nothing is learned, so that play which narrows does not forget the rest of the game.
 """
 
 from algorithms.credit import TurnLevel
