@@ -32,7 +32,7 @@ class MirrorDescent(Loss):
 
         -<pi, q>  +  alpha KL(pi || magnet)  +  (1 / eta) KL(pi || old)
 
-    averaged over choices. <pi, q> is estimated by ratio x advantage with the ratio to the probability as sampled; both
+    averaged over choices (see ``evenness``). <pi, q> is estimated by ratio x advantage with the ratio to the probability as sampled; both
     KL terms are exact over a known support (see ``divergence``). With alpha constant and a uniform magnet the last iterate
     tends to the regularised (quantal response) equilibrium; with alpha annealed to 0 to a Nash equilibrium of two-seat
     zero-sum games.
@@ -47,6 +47,9 @@ class MirrorDescent(Loss):
     which would be noise."""
     slow_rate: float = 0.02
     """Share of the policy that the slow copy takes on an iteration."""
+    evenness: float = 0.0
+    """A choice counts 1 / (choices made in its context) to this power: at 0 contexts count as often as play comes there, at 1 all alike, so
+    that what is seldom met is not forgotten."""
 
     @property
     def reference(self) -> float | None:
@@ -54,6 +57,11 @@ class MirrorDescent(Loss):
 
     def settings(self, progress: float) -> dict[str, float]:
         return {"alpha": self.alpha.at(progress), "eta": self.eta.at(progress)}
+
+    def weights(self, choices: Choices, batch: Batch) -> NDArray[np.float64]:
+        context = choices.context.numpy()
+        weight = np.bincount(context)[context] ** -self.evenness
+        return weight / max(weight.sum(), 1e-300)
 
     def value(self, logp: Tensor, choices: Choices, advantage: Tensor, reference: Tensor | None, progress: float) -> Minimised:
         ratio = (logp[choices.context, choices.place] - choices.logp).exp()

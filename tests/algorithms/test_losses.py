@@ -31,6 +31,18 @@ def test_loss_by_hand():
     assert figures["kl_old"].item() == pytest.approx(2 * to_old[0] / 3)
 
 
+@pytest.mark.parametrize(("evenness", "expected"), [(0.0, [0.25] * 4), (1.0, [1 / 6] * 3 + [0.5]), (0.5, None)])
+def test_contexts_count_as_often_as_they_are_met_or_all_alike(evenness, expected):
+    choices = Choices.of(np.asarray([0, 0, 0, 1]), np.zeros(4, np.int64), np.arange(4), torch.zeros(2, 1, dtype=torch.float64))
+    loss = MirrorDescent(alpha=Anneal(start=1, end=1), eta=Anneal(start=1, end=1), evenness=evenness)
+    weights = loss.weights(choices, None)
+    assert weights.sum() == pytest.approx(1)
+    if expected is None:
+        assert weights[3] / weights[0] == pytest.approx(3**0.5)
+    else:
+        assert weights == pytest.approx(expected)
+
+
 def test_anneal():
     falling = Anneal(start=0.4, end=0.1)
     assert [falling.at(x) for x in (0, 0.5, 1, 2)] == pytest.approx([0.4, 0.2, 0.1, 0.1])
