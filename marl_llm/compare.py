@@ -20,11 +20,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from marl_llm import checkpoint, config, intervals, registry
+from marl_llm import checkpoint, config, curves, intervals, registry
 from marl_llm.agents.pool import AgentPool
 from marl_llm.algorithm import Algorithm, Recipe, Setup
-from marl_llm.errors import UserError
-from marl_llm.evaluate import truth_of
+from marl_llm.anchors import meet, scored
+from marl_llm.errors import MissingExtra, UserError
+from marl_llm.evaluate import Truth, truth_of
+from marl_llm.game import Game
 from marl_llm.interrupt import interruptible
 from marl_llm.matches import self_play
 from marl_llm.play import play
@@ -33,6 +35,10 @@ from marl_llm.records import Batch
 
 SCORED = 512
 """Self-play matches that a trained agent's return is measured on, on deals of their own."""
+POINTS = 20
+"""Measurements along a learning curve, besides the first."""
+MET = 50
+"""Deals against a random player at each, where nothing exact is known."""
 SCORING = 1 << 40
 """Seed of these deals."""
 
@@ -51,7 +57,7 @@ class Comparison:
     """Matches that each cell learns from."""
     in_flight: int = 4096
     out: Path = Path("runs/compare")
-    """Where the cells' figures are kept."""
+    """Where the cells' figures are kept, and curves.png, the learning curves."""
     json: bool = False
     """Print one JSON object as the last line."""
 
@@ -66,7 +72,7 @@ class Cell:
 
     def file(self, settings: Comparison) -> Path:
         """Where its figures are kept: a name for what decides them."""
-        told = json.dumps([self.recipe, self.game, self.seed, settings.model, settings.matches])
+        told = json.dumps([self.recipe, self.game, self.seed, settings.model, settings.matches, POINTS])
         return settings.out / f"{blake2b(told.encode(), digest_size=8).hexdigest()}.json"
 
 
@@ -82,9 +88,19 @@ def run(cell: Cell, settings: Comparison) -> dict[str, Any] | None:
     recipe, began = recipe_of(cell.recipe), perf_counter()
     algorithm = recipe.build(Setup((cell.game,), registry.game, settings.model, cell.seed))
     player, agent = next(iter(algorithm.agents.items()))
-    pool, truth, played, step = AgentPool(algorithm.agents), truth_of(registry.game(cell.game), agent), 0, 0
+    game = registry.game(cell.game)
+    pool, truth, played, step = AgentPool(algorithm.agents), truth_of(game, agent), 0, 0
+    curve: list[dict[str, float]] = []
+    measured_s, due = 0.0, 0.0
     with progress(settings.matches, f"{cell.recipe} on {cell.game}, seed {cell.seed}") as bar, interruptible() as stopped:
-        while played < settings.matches:
+        while True:
+            if played >= min(due, settings.matches):
+                now = perf_counter()
+                curve.append({"matches": played, "seconds": now - began - measured_s, **point(algorithm, player, game, truth)})
+                measured_s += perf_counter() - now
+                due = played + settings.matches / POINTS
+            if played >= settings.matches:
+                break
             if truth:
                 truth.observe(agent, step)
             batch = Batch.concat(play(algorithm.plan(step), pool, registry.game, in_flight=settings.in_flight, stop=stopped))
@@ -95,7 +111,18 @@ def run(cell: Cell, settings: Comparison) -> dict[str, Any] | None:
             bar.advance(len(batch))
     figures = truth.measure(agent) if truth else {}
     figures["return"] = score(algorithm, player, cell.game)
-    return {"recipe": cell.recipe, "game": cell.game, "seed": cell.seed, "matches": played, "seconds": perf_counter() - began, **figures}
+    told = {"recipe": cell.recipe, "game": cell.game, "seed": cell.seed, "matches": played, "seconds": perf_counter() - began}
+    return {**told, **figures, "curve": curve}
+
+
+def point(algorithm: Algorithm, player: str, game: Game, truth: Truth | None) -> dict[str, float]:
+    """The figure of a learning curve now: a team's return, else exploitability where it is exact, else the return against random play."""
+    agent = algorithm.agents[player]
+    if game.info.utility == "team":
+        return {"return": score(algorithm, player, game.spec)}
+    if truth:
+        return {"exploitability": truth.measure(agent)["exploitability"]}
+    return {"return against random": scored(game, meet(game, agent, registry.agent("random"), MET, SCORING)).gain.mean}
 
 
 def score(algorithm: Algorithm, player: str, game: str) -> float:
@@ -145,8 +172,13 @@ def main(argv: Sequence[str]) -> int:
             aside = cell.file(settings).with_suffix(".part")
             checkpoint.save_json(aside, figures)
             aside.rename(cell.file(settings))
-    rows = list(table([checkpoint.load_json(cell.file(settings)) for cell in cells], recipes))
+    found = [checkpoint.load_json(cell.file(settings)) for cell in cells]
+    rows = list(table(found, recipes))
     show(rows, recipes[0], settings)
+    try:
+        curves.draw(found, recipes, settings.out / "curves.png")
+    except MissingExtra as missing:  # the figures are there all the same
+        print(missing, file=sys.stderr)
     if settings.json:
         print(json.dumps([{**row, "mean": row["mean"].json(), "difference": row["difference"].json()} for row in rows]))
     return 0
