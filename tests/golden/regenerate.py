@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from marl_llm import registry
-from marl_llm.answers import WORDS, column
+from marl_llm.answers import WORDS, at_random, column
 from marl_llm.boards import StateBoards
-from marl_llm.seeding import uniform
+from marl_llm.game import Box
+from marl_llm.seeding import fold, uniform
 
 HERE = Path(__file__).parent
 GAMES = {
@@ -31,6 +32,11 @@ GAMES = {
     "congestion": ("congestion(seats=3)", 1),
     "trash_grid": ("trash_grid(size=5,seats=2,small=2,big=1,steps=6)", 3),
     "rooms": ("rooms(size=5,seats=2,steps=6)", 1),
+    "aggregation": ("aggregation(seats=2,noise=0.5)", 1),
+    "vicsek": ("vicsek(seats=2)", 1),
+    "kuramoto": ("kuramoto(seats=2)", 1),
+    "squeeze": ("squeeze(seats=3,mu=12,sigma=6,rounds=2)", 1),
+    "ising": ("ising(side=2,rounds=2)", 1),
     "talk": ('talk(game="matrix(payoffs=prisoners_dilemma,rounds=2)")', 1),
     "negotiation": ("negotiation(seats=3,turns=1)", 1),
     "public_goods": ("public_goods(seats=3,mpcr=0.5,levels=2,rounds=2)", 1),
@@ -62,6 +68,8 @@ def playthrough(spec: str, seed: int) -> str:
         vectors = None if game.info.vector is None else views.vectors()
         choices = [legal[i].tolist() or WORDS for i in range(len(row))]
         moves = [choice[int(share * len(choice))] for choice, share in zip(choices, uniform(seed, ply, seat), strict=True)]
+        if isinstance(game.info.action, Box):
+            moves = [action.tolist() for action in at_random(views, legal, fold(seed, ply, seat))]
         for i, (actor, key, text, actions) in enumerate(zip(seat.tolist(), keys, views.texts(), views.action_texts(), strict=True)):
             lines += [f"seat {actor} key: {key!r}", f"text: {text!r}"]
             lines += [] if vectors is None else [f"vector: {_numbers(vectors[i])}"]
