@@ -53,7 +53,7 @@ test-learn: $(STAMP)
 	$(PYTEST) -m learn -s
 
 test-pettingzoo: $(STAMP)
-	$(BIN)/pip install --quiet --editable '.[dev,classic,mpe,magent,textarena]'
+	$(BIN)/pip install --quiet --editable '.[dev,classic,mpe,magent,textarena,foraging]'
 	$(PYTEST) -m pettingzoo -s
 
 test-ray test-vllm test-vgc test-browser test-soak test-gpu: test-%: $(STAMP)
