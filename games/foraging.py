@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from lbforaging.foraging import ForagingEnv
 from lbforaging.foraging.environment import Player
+from numpy.typing import NDArray
 
 from games.rounds import whole
 from marl_llm.game import Action, Discrete, Game, GameInfo, Seat, State, View
@@ -119,7 +120,7 @@ class ForagingState(State):
             key=lambda: f"{seat}:{self.legal(seat)}:{np.asarray(self.seen[seat], int).tolist()}",
         )
 
-    def _table(self) -> np.ndarray:
+    def _table(self) -> NDArray[np.float32]:
         """Levels of food by cell, then row, column and level of every seat."""
         seats = [[*player.position, player.level] for player in self.env.players]
         return np.concatenate([self.env.field.ravel(), np.ravel(seats)]).astype(np.float32)
@@ -128,7 +129,8 @@ class ForagingState(State):
         rows = np.asarray(self.seen[seat], int).reshape(-1, 3)
         food = [f"level {level} in row {row + 1}, column {column + 1}" for row, column, level in rows[: self.game.food] if level]
         seats = [f"level {level} in row {row + 1}, column {column + 1}" for row, column, level in rows[self.game.food :] if level]
-        return f"You are player {seat + 1}, of {seats[0]}. Others that you see: {'; '.join(seats[1:]) or 'none'}. Food: {'; '.join(food) or 'none'}."
+        told = f"You are player {seat + 1}, of {seats[0]}. Others that you see: {'; '.join(seats[1:]) or 'none'}."
+        return f"{told} Food: {'; '.join(food) or 'none'}."
 
     def _picture(self) -> str:
         cells = np.where(self.env.field > 0, self.env.field.astype(str), ".").astype(object)
