@@ -247,7 +247,9 @@ class ValueLearner:
 
 
 def requires(settings: QMIX) -> Requires:
-    """A team, and a table if the mixture depends on it."""
+    """A team, and a table if the mixture depends on it; UserError for settings that do not go together."""
+    if settings.weight < 1 and settings.mixer != "qmix":
+        raise UserError(f"weight is {settings.weight} and mixer is {settings.mixer}; expected weight 1, or mixer qmix, which it repairs")
     return Requires(utility=("team",), vector=True, table=settings.mixer == "qmix")
 
 
@@ -264,10 +266,6 @@ class QMIXAlgorithm:
             raise Unsuitable(f"qmix learns one game at a time; got {', '.join(setup.games)}")
         self.settings, self.seed, self.spec = settings, setup.seed, setup.games[0]
         self.game: Game = setup.load(self.spec)
-        if settings.weight < 1 and settings.mixer != "qmix":
-            raise UserError(
-                f"weight is {settings.weight} and mixer is {settings.mixer}; expected weight 1, or mixer qmix, which it repairs"
-            )
         self.requires = requires(settings)
         self.requires.check(settings.mixer, self.game.info)
         info, table = self.game.info, table_size(settings, self.game.info)

@@ -128,6 +128,7 @@ def test_subgoals_are_held_until_they_are_reached_or_patience_ends():
     told = game.reached(batch["turn.view"][later - 1], batch["turn.view"][later])[np.arange(len(later)), goal[later - 1]]
     assert np.array_equal(fired[later], told)
     assert fired.any()
+    assert chose[fired].all()
     assert len(np.unique(goal[chose])) == 4  # all chances, epsilon being 1
 
 
