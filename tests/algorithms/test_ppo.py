@@ -223,8 +223,8 @@ def test_refusals():
 
 def test_kuhn_poker_is_learned():
     """Uniform play has exploitability 0.458, and naive self-play ends at 0.333."""
-    algorithm = build(PPO(horizon=80), seed=100)
-    train(algorithm, range(80))
+    algorithm = build(PPO(horizon=45, minibatch=2048), seed=100)
+    train(algorithm, range(45))
     tree = tree_of(registry.game("kuhn_poker"))
     assert exploitability(tree, policy_of(tree, algorithm.agents[PLAYER])) < 0.15
 

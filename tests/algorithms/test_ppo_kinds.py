@@ -128,9 +128,9 @@ def test_continuous_actions_are_learned():
 
 
 def test_a_corridor_needs_memory():
-    settings = PPO(sampler=SelfPlay(matches=128), minibatch=128, hidden=(16,), lr=2e-2, alpha=0, proximal=0, horizon=18)
-    scores = [played(train(build(replace(settings, memory=size), "maze"), range(18)), 18)["seat.return"].mean() for size in (0, 8)]
-    assert abs(scores[0]) < 0.3
+    settings = PPO(sampler=SelfPlay(matches=96), minibatch=96, hidden=(16,), lr=2e-2, alpha=0, proximal=0, horizon=14)
+    scores = [played(train(build(replace(settings, memory=size), "maze"), range(14)), 14)["seat.return"].mean() for size in (0, 8)]
+    assert abs(scores[0]) < 0.4
     assert scores[1] > 0.9
 
 
