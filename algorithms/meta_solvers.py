@@ -12,9 +12,9 @@ from string import ascii_lowercase
 import numpy as np
 from numpy.typing import NDArray
 
+from marl_llm.errors import MissingExtra
+
 Floats = NDArray[np.float64]
-ZERO = 1e-12
-"""Pivots and reduced costs nearer to 0 are 0."""
 
 
 def uniform(payoffs: Floats) -> Floats:
@@ -23,39 +23,32 @@ def uniform(payoffs: Floats) -> Floats:
 
 
 def nash(payoffs: Floats) -> Floats:
-    """A Nash equilibrium of two seats whose payoffs sum to a constant, by linear programming (von Neumann 1928; Dantzig 1951).
+    """A Nash equilibrium of two seats whose payoffs sum to a constant, by linear programming (von Neumann 1928): seat 0 maximises what
+    it earns at least, v <= (x A)_j for every j, and the prices of these bounds are seat 1's strategy.
 
-    With a table A > 0 of what seat 0 earns, seat 1 solves: maximise sum(y), A y <= 1, y >= 0; the duals of the rows are seat 0's
-    solution, and either divided by its sum is a strategy. ValueError for another number of seats, or another sum.
+    ValueError for another number of seats, or another sum; MissingExtra without scipy.
     """
     if len(payoffs) != 2:
         raise ValueError(f"nash solves tables of 2 seats; got {len(payoffs)}")
-    total = payoffs.sum(0)
+    total, table = payoffs.sum(0), payoffs[0]
     if np.ptp(total) > 1e-6 * max(1.0, float(np.abs(payoffs).max())):
         raise ValueError(f"nash solves tables whose payoffs sum to a constant; got sums from {total.min():.6g} to {total.max():.6g}")
-    table = payoffs[0] - payoffs[0].min()
-    scale = float(table.max()) or 1.0
-    y, x = _simplex(table / scale + 1)
-    return np.stack([x / x.sum(), y / y.sum()])
-
-
-def _simplex(table: Floats) -> tuple[Floats, Floats]:
-    """The y that maximises sum(y) under ``table`` y <= 1, y >= 0, and the duals, by pivots chosen by Bland's rule (1977), which ends."""
+    try:
+        from scipy.optimize import linprog
+    except ImportError:
+        raise MissingExtra("solver nash", "population") from None
     rows, columns = table.shape
-    tableau = np.block([[table, np.eye(rows), np.ones((rows, 1))], [-np.ones((1, columns)), np.zeros((1, rows + 1))]])
-    basis = np.arange(columns, columns + rows)
-    while len(entering := np.flatnonzero(tableau[-1, :-1] < -ZERO)):
-        column = tableau[:-1, entering[0]]
-        ratio = np.where(column > ZERO, tableau[:-1, -1] / np.where(column > ZERO, column, 1), np.inf)
-        ties = np.flatnonzero(ratio <= ratio.min() + ZERO)
-        row = ties[basis[ties].argmin()]
-        tableau[row] /= tableau[row, entering[0]]
-        others = np.arange(rows + 1) != row
-        tableau[others] -= np.outer(tableau[others, entering[0]], tableau[row])
-        basis[row] = entering[0]
-    y = np.zeros(columns + rows)
-    y[basis] = np.maximum(tableau[:-1, -1], 0)
-    return y[:columns], np.maximum(tableau[-1, columns:-1], 0)
+    table = (table - table.min()) / (np.ptp(table) or 1.0)  # so that tolerances mean the same in every game
+    found = linprog(
+        np.append(np.zeros(rows), -1),
+        A_ub=np.column_stack([-table.T, np.ones(columns)]),
+        b_ub=np.zeros(columns),
+        A_eq=np.append(np.ones(rows), 0)[None],
+        b_eq=[1],
+        bounds=[(0, None)] * rows + [(None, None)],
+    )
+    x, y = np.maximum(found.x[:rows], 0), np.maximum(-found.ineqlin.marginals, 0)
+    return np.stack([x / x.sum(), y / y.sum()])
 
 
 def projected_replicator(payoffs: Floats, *, steps: int = 10_000, rate: float = 0.1, floor: float = 1e-6) -> Floats:

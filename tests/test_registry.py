@@ -225,7 +225,7 @@ def test_a_namespace_folder_of_the_same_name_does_no_harm(tmp_path: Path, monkey
     assert "kuhn_poker" in catalogue()["games"]
 
 
-BEYOND_DEV = {"textarena"}
+BEYOND_DEV = {"foraging", "textarena"}
 """Extras that the tests do without."""
 
 
