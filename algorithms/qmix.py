@@ -111,17 +111,18 @@ class Mixer(nn.Module):
         super().__init__()
         self.kind, self.embed = settings.mixer, settings.embed
         if self.kind == "qmix":
-            wide = [table, settings.hyper]
-            self.w1 = perceptron([*wide, seats * self.embed], 1.0, generator, nn.ReLU)
-            self.w2 = perceptron([*wide, self.embed], 1.0, generator, nn.ReLU)
-            self.b1 = perceptron([table, self.embed], 1.0, generator)
-            self.b2 = perceptron([table, self.embed, 1], 1.0, generator, nn.ReLU)
+            inputs = table + 1  # a constant too: weights that begin at 0, as a table of zeros would have it, never move
+            self.w1 = perceptron([inputs, settings.hyper, seats * self.embed], 1.0, generator, nn.ReLU)
+            self.w2 = perceptron([inputs, settings.hyper, self.embed], 1.0, generator, nn.ReLU)
+            self.b1 = perceptron([inputs, self.embed], 1.0, generator)
+            self.b2 = perceptron([inputs, self.embed, 1], 1.0, generator, nn.ReLU)
 
     def forward(self, q: Tensor, table: Tensor) -> Tensor:
         if self.kind == "iql":
             return q
         if self.kind == "vdn":
             return q.sum(-1, keepdim=True)
+        table = torch.cat([table, torch.ones_like(table[..., :1])], -1)
         w1 = self.w1(table).unflatten(-1, (q.shape[-1], self.embed))
         return monotonic(q, w1, self.b1(table), self.w2(table), self.b2(table)[..., 0])[..., None]
 

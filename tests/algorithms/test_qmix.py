@@ -54,6 +54,12 @@ def test_the_mixture_is_monotone_and_depends_on_the_table():
         assert Mixer(QMIX(mixer=kind), 3, 0, rng)(torch.tensor([[1.0, 2.0, 3.0]]), torch.zeros(1, 0)).tolist() == expected
 
 
+def test_a_table_of_zeros_does_not_stop_the_mixture():
+    mixer = Mixer(QMIX(), 2, 1, torch.Generator().manual_seed(1))
+    mixer(torch.ones(4, 2), torch.zeros(4, 1)).sum().backward()
+    assert all(value.grad is not None and value.grad.abs().max() > 0 for value in mixer.w1.parameters())
+
+
 def test_targets_by_hand():
     """Two episodes of three steps, the second cut: its last step bootstraps. r = 1, 2, 4, Z = 10, 20, 30, discount 1/2, lambda 1/4."""
     z = torch.tensor([10.0, 20.0, 30.0]).expand(2, 3)[..., None]
