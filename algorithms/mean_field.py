@@ -50,7 +50,7 @@ DEALS, WEIGHTS, SHUFFLE = 1, 2, 3  # names of random streams
 class MeanFieldPPO:
     """Settings. ``lr`` falls linearly to 0 over ``horizon`` iterations."""
 
-    horizon: int = 300
+    horizon: int = 200
     """Iterations that the schedule is laid over; beyond them nothing is learned any more."""
     matches: int = 8
     """Matches an iteration; every step of one is a sample."""
@@ -67,7 +67,9 @@ class MeanFieldPPO:
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers, of the upper policy and of the critic each."""
     std: float = 1.0
-    """Standard deviation of the rule's parameters at the start."""
+    """Standard deviation of a rule's parameters at the start; it falls geometrically to ``last_std`` over ``horizon``."""
+    last_std: float = 0.1
+    """Standard deviation of a rule's parameters at the end."""
     epochs: int = 5
     """Passes over an iteration's steps."""
     minibatch: int = 400
@@ -160,13 +162,13 @@ class Rule:
 
 
 class Network(nn.Module):
-    """The upper policy, a Gaussian with one standard deviation a parameter, and the critic."""
+    """The upper policy, a Gaussian with one standard deviation for all parameters, and the critic."""
 
     def __init__(self, sizes: Sizes, std: float, generator: torch.Generator) -> None:
         super().__init__()
         self.sizes = sizes
         self.upper = nn.ModuleDict({"mean": perceptron([self.told, *sizes.hidden, sizes.parameters], 0.01, generator)})
-        self.upper.register_parameter("log_std", nn.Parameter(torch.full((sizes.parameters,), float(np.log(std)))))
+        self.upper.register_buffer("std", torch.tensor(std))
         self.value = perceptron([sizes.table + 1, *sizes.hidden, 1], 1.0, generator)
 
     @property
@@ -174,14 +176,14 @@ class Network(nn.Module):
         return 1 if self.sizes.sees == "time" else self.sizes.table + 1
 
     def forward(self, seen_BT: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Means [B, parameters] and standard deviations [parameters] of xi, and values [B]. ``seen_BT`` is time, then table."""
-        return self.upper["mean"](seen_BT[:, : self.told]), self.upper.get_parameter("log_std").exp(), self.value(seen_BT)[:, 0]
+        """Means [B, parameters] and the standard deviation of xi, and values [B]. ``seen_BT`` is time, then table."""
+        return self.upper["mean"](seen_BT[:, : self.told]), self.upper.get_buffer("std"), self.value(seen_BT)[:, 0]
 
 
-def density(xi_BK: Tensor, mean_BK: Tensor, std_K: Tensor) -> Tensor:
+def density(xi_BK: Tensor, mean_BK: Tensor, std: Tensor) -> Tensor:
     """Log-densities [B] of parameters under the upper policy."""
-    z_BK = (xi_BK - mean_BK) / std_K
-    return -(0.5 * z_BK.square() + std_K.log() + 0.5 * float(np.log(2 * np.pi))).sum(1)
+    z_BK = (xi_BK - mean_BK) / std
+    return -(0.5 * z_BK.square() + std.log() + 0.5 * float(np.log(2 * np.pi))).sum(1)
 
 
 @dataclass(frozen=True)
@@ -200,9 +202,9 @@ class Sample:
         return Sample(*(column[index] for column in (self.seen_BT, self.xi_BK, self.old_B, self.advantage_B, self.target_B)))
 
 
-def losses(mean_BK: Tensor, std_K: Tensor, value_B: Tensor, sample: Sample, settings: MeanFieldPPO) -> dict[str, Tensor]:
+def losses(mean_BK: Tensor, std: Tensor, value_B: Tensor, sample: Sample, settings: MeanFieldPPO) -> dict[str, Tensor]:
     """The loss to minimise, ``loss``, with its parts and diagnostics, each a mean over steps."""
-    log_B = density(sample.xi_BK, mean_BK, std_K) - sample.old_B
+    log_B = density(sample.xi_BK, mean_BK, std) - sample.old_B
     ratio_B = log_B.exp()
     gain_B = torch.minimum(ratio_B * sample.advantage_B, ratio_B.clamp(1 - settings.clip, 1 + settings.clip) * sample.advantage_B)
     parts = {
@@ -210,7 +212,6 @@ def losses(mean_BK: Tensor, std_K: Tensor, value_B: Tensor, sample: Sample, sett
         "value_loss": 0.5 * (value_B - sample.target_B).square().mean(),
         "kl_old": (ratio_B - 1 - log_B).mean(),
         "clip_fraction": ((ratio_B - 1).abs() > settings.clip).float().mean(),
-        "std": std_K.mean(),
     }
     return {"loss": parts["policy_loss"] + settings.kl * parts["kl_old"] + parts["value_loss"], **parts}
 
@@ -315,14 +316,16 @@ class MeanFieldPPOAlgorithm:
             order = generator(self.seed, SHUFFLE, self.iteration, epoch).permutation(len(rows))
             logs += [self.step(sample.take(part)) for part in np.array_split(order, -(-len(rows) // settings.minibatch))]
         self.agent.version = self.iteration
+        past = min(1.0, self.iteration / settings.horizon)
+        self.network.upper.get_buffer("std").fill_(settings.std ** (1 - past) * settings.last_std**past)
         taken = [log for log in logs if log is not None]
         means = {name: float(np.mean([log[name] for log in taken])) for name in taken[0]} if taken else {}
         return {**means, "explained_variance": explained, "learned_steps": float(len(rows)), "skipped_steps": float(len(logs) - len(taken))}
 
     def step(self, sample: Sample) -> dict[str, float] | None:
         """One gradient step, or None where the loss or its gradient is not finite: then the weights stay."""
-        mean_BK, std_K, value_B = self.network(sample.seen_BT)
-        parts = losses(mean_BK, std_K, value_B, sample, self.settings)
+        mean_BK, std, value_B = self.network(sample.seen_BT)
+        parts = losses(mean_BK, std, value_B, sample, self.settings)
         return {name: value.item() for name, value in parts.items()} if self.descent.step(parts["loss"]) else None
 
     def sample(self, batch: Batch, cut: NDArray[np.bool_], rows: NDArray[np.int64]) -> tuple[Sample, float]:

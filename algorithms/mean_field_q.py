@@ -6,6 +6,9 @@ memory of the paper:
     MF-Q   pi(a | abar) = softmax(Q(a, abar) / temperature), and Q is regressed on r + gamma v
     MF-AC  the same Q, and an actor pi(a | abar) that climbs sum_a pi(a | abar_-) Q(a, abar)   (here exactly over a, not by samples)
 
+To MF-AC's objective temperature times the entropy of pi is added, a choice made here: so both have the same fixed points, and no action
+is given up before its worth is known.
+
 Games here are repeated stage games: what is done in a round changes nothing that a later one pays, so gamma is 0 and v is left out. The
 game must offer the neighbours' mean action of the round before, abar_-, as its view (squeeze, ising); the one that goes with a turn's
 own action is then in the view of the seat's next turn, so the last turn of a match is no sample.
@@ -39,7 +42,7 @@ from marl_llm.records import Batch
 from marl_llm.seeding import fold, generator
 
 DEALS, WEIGHTS, SHUFFLE = 1, 2, 3  # names of random streams
-RECORDED = 8
+RECORDED = 64
 """Seats of a match that are learned from; they are all alike."""
 
 
@@ -54,7 +57,10 @@ class MeanFieldQ:
     actor: bool = False
     """An actor in place of the softmax of Q: MF-AC."""
     temperature: float = 1.0
-    """Of the softmax of Q, in the game's own pay: at 0 the best action is certain."""
+    """Of the softmax of Q at the end, or the weight of the actor's entropy, in the game's own pay: near 0 the best action is certain."""
+    hot: float = 10.0
+    """How many times hotter play is at first; falls geometrically to 1 over ``horizon``, for errors of Q larger than the temperature
+    end in actions that nobody tries."""
     iterations: int = 0
     """Fixed-point iterations of abar and the policy before a seat acts."""
     hidden: tuple[int, ...] = (32, 32)
@@ -98,12 +104,20 @@ class Networks(nn.Module):
         super().__init__()
         widths = [sizes.actions, *sizes.hidden, sizes.actions]
         self.sizes = sizes
+        self.register_buffer("heat", torch.tensor(1.0))  # times the temperature
         self.q = perceptron(widths, 0.01, generator)
         self.actor = perceptron(widths, 0.01, generator)
 
+    @property
+    def temperature(self) -> Tensor:
+        """Of play now."""
+        return self.sizes.temperature * self.get_buffer("heat")
+
     def logits(self, abar_BA: Tensor) -> Tensor:
         """The policy's, [B, actions]."""
-        return self.actor(abar_BA) if self.sizes.actor else self.q(abar_BA) * (self.sizes.unit / self.sizes.temperature)
+        if self.sizes.actor:
+            return self.actor(abar_BA)
+        return self.q(abar_BA) * self.sizes.unit / self.temperature
 
     def policy(self, abar_BA: Tensor) -> Tensor:
         """Probabilities [B, actions] after the fixed-point iterations."""
@@ -120,8 +134,10 @@ def losses(networks: Networks, before_BA: Tensor, action_B: Tensor, reward_B: Te
     loss = parts["q_loss"]
     if networks.sizes.actor:
         advantage_BA = (q_BA - q_BA.mean(1, keepdim=True)).detach() * networks.sizes.unit
-        parts["gain"] = (networks.actor(before_BA).softmax(1) * advantage_BA).sum(1).mean()
-        loss = loss - parts["gain"]
+        logp_BA = networks.actor(before_BA).log_softmax(1)
+        parts["gain"] = (logp_BA.exp() * advantage_BA).sum(1).mean()
+        parts["entropy"] = -(logp_BA.exp() * logp_BA).sum(1).mean()
+        loss = loss - parts["gain"] - networks.temperature * parts["entropy"]
     return {"loss": loss, **parts}
 
 
@@ -197,7 +213,13 @@ class MeanFieldQAlgorithm:
         self.descent = Descent({"q": self.networks.q, "actor": self.networks.actor}, settings.lr, settings.max_norm)
         self.agent = MeanFieldAgent(self.networks, self.device)
         self.agents = {PLAYER: self.agent}
-        self.iteration = 0
+        self._cool(0)
+
+    def _cool(self, iteration: int) -> None:
+        """After so many iterations."""
+        self.iteration = self.agent.version = iteration
+        left = max(0.0, 1 - iteration / self.settings.horizon)
+        self.networks.get_buffer("heat").fill_(self.settings.hot**left)
 
     def plan(self, step: int) -> Sequence[Match]:
         deals = deal_seed(fold(self.seed, DEALS, step), np.arange(self.settings.matches)).tolist()
@@ -207,10 +229,10 @@ class MeanFieldQAlgorithm:
     def learn(self, batch: Batch) -> Mapping[str, float]:
         settings = self.settings
         self.descent.rate(settings.lr * max(0.0, 1 - self.iteration / settings.horizon))
-        self.iteration += 1
         columns = [column.to(self.device) for column in samples(batch, self.networks.sizes.unit)]
         count = len(columns[0])
         if not count:
+            self._cool(self.iteration + 1)
             return {"learned_turns": 0.0}
         logs = []
         for epoch in range(settings.epochs):
@@ -220,7 +242,7 @@ class MeanFieldQAlgorithm:
                 parts = losses(self.networks, *(column[rows] for column in columns))
                 if self.descent.step(parts["loss"]):
                     logs.append({name: value.item() for name, value in parts.items()})
-        self.agent.version = self.iteration
+        self._cool(self.iteration + 1)
         means = {name: float(np.mean([log[name] for log in logs])) for name in logs[0]} if logs else {}
         return {**means, "learned_turns": float(count)}
 
@@ -230,7 +252,7 @@ class MeanFieldQAlgorithm:
 
     def load(self, folder: Path) -> None:
         self.descent.load(folder)
-        self.iteration = self.agent.version = load_json(folder / "state.json")["iteration"]
+        self._cool(load_json(folder / "state.json")["iteration"])
 
     def save_agent(self, player: str, folder: Path) -> None:
         self.agents[player].save(folder)
