@@ -50,7 +50,7 @@ DEALS, WEIGHTS, SHUFFLE = 1, 2, 3  # names of random streams
 class MeanFieldPPO:
     """Settings. ``lr`` falls linearly to 0 over ``horizon`` iterations."""
 
-    horizon: int = 200
+    horizon: int = 250
     """Iterations that the schedule is laid over; beyond them nothing is learned any more."""
     matches: int = 8
     """Matches an iteration; every step of one is a sample."""
@@ -66,9 +66,9 @@ class MeanFieldPPO:
     """What the upper policy sees: the whole table, as the paper has it, or only how much time has passed."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers, of the upper policy and of the critic each."""
-    std: float = 1.0
+    std: float = 2.0
     """Standard deviation of a rule's parameters at the start; it falls geometrically to ``last_std`` over ``horizon``."""
-    last_std: float = 0.1
+    last_std: float = 0.3
     """Standard deviation of a rule's parameters at the end."""
     epochs: int = 5
     """Passes over an iteration's steps."""

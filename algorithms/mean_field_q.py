@@ -81,8 +81,8 @@ class MeanFieldQ:
 
 
 def mf_ac() -> MeanFieldQ:
-    """MF-AC."""
-    return MeanFieldQ(actor=True)
+    """MF-AC, whose actor must not run ahead of what Q knows."""
+    return MeanFieldQ(actor=True, lr=1e-3)
 
 
 @dataclass(frozen=True)
