@@ -80,11 +80,6 @@ class MeanFieldQ:
         return MeanFieldQAlgorithm(self, setup)
 
 
-def mf_ac() -> MeanFieldQ:
-    """MF-AC, whose actor must not run ahead of what Q knows."""
-    return MeanFieldQ(actor=True, lr=1e-3)
-
-
 @dataclass(frozen=True)
 class Sizes:
     """What networks are made for, and how they are played: ``unit`` is the pay that Q counts in."""

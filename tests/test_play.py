@@ -198,7 +198,7 @@ def test_where_nothing_is_hidden_a_seat_opens_at_random_all_the_way_or_not_at_al
 
 
 def test_where_cards_are_hidden_every_move_of_an_opening_is_drawn_alone() -> None:
-    """"first" always passes, and passes once and again at the third decision in (3/4 x 3/4) of the matches that come to it."""
+    """ "first" always passes, and passes once and again at the third decision in (3/4 x 3/4) of the matches that come to it."""
     opened = run(self_play("kuhn_poker", "first", 2, 8000, 6, opening=3), pool=Pool(first=First))
     moves, ply, match = opened["turn.action"], opened["turn.ply"], opened.up("turn", "match")
     third = np.isin(match, match[ply == 2])

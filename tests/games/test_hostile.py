@@ -248,10 +248,10 @@ def test_correct_game_keeps_every_rule() -> None:
     report = check_game(RaceGame(Race))
     report.require()
     untested = {finding.rule for finding in report.findings if finding.holds is None}
-    assert untested == {"team", "perfect_recall", "enumerable", "boards", "next_legal"}
+    assert untested == {"team", "perfect_recall", "enumerable", "boards", "next_legal", "table"}
     unrolled = check_game(RaceGame(Race, replace(INFO, enumerable=True)))
     unrolled.require()
-    assert {finding.rule for finding in unrolled.findings if finding.holds is None} == {"team", "perfect_recall", "next_legal"}
+    assert {finding.rule for finding in unrolled.findings if finding.holds is None} == {"team", "perfect_recall", "next_legal", "table"}
 
 
 @pytest.mark.parametrize("name", GAMES)

@@ -20,13 +20,14 @@ from marl_llm.exact import nash_conv
 from marl_llm.tree import tree_of
 
 pytestmark = pytest.mark.learn
-BOARDS, CARDS = (4, 5, 6), (0, 1, 2)
+BOARDS, CARDS = (5, 6, 7), (0, 1, 2)
 """Seeds."""
 OPENINGS = ("--sampler.matches", "1024", "--sampler.opening", "6")
-EVEN = ("--loss.evenness", "1", "--loss.alpha.end", "0.06", "--loss.eta.end", "0.2", "--horizon", "150")
+EVEN = ("--loss.evenness", "1", "--loss.alpha.start", "0.25", "--loss.alpha.end", "0.05", "--loss.eta.end", "0.2", "--horizon", "125")
 """Openings take the place of dealt cards, so they reach deeper; and a board that play seldom comes to counts as much as any other. The
-pull towards uniform play falls further than by default, but stays: without it a move that is as good as another is given up, and
-then the answers to it are forgotten."""
+pull towards uniform play begins stronger than by default, so that nothing is settled while the other side still plays badly: what has
+become almost certain is hard to unlearn. It falls further, but stays: else a move as good as another is given up, and the answers to
+it are forgotten."""
 
 
 def trained(tmp_path, capsys, game, seed, *flags):
