@@ -28,11 +28,12 @@ from torch import Tensor, nn
 from algorithms.nets import Descent, distinct, mask, perceptron
 from algorithms.parts import PLAYER
 from algorithms.returns import sampled as outcome_known
+from algorithms.utilities import Sizes, epsilon_greedy
 from marl_llm.agent import Decision, Immediate, Request, sampled
 from marl_llm.algorithm import Requires, Setup, Unsuitable
 from marl_llm.checkpoint import load_json, load_tensors, save_json, save_tensors
 from marl_llm.errors import UserError
-from marl_llm.game import Discrete, GameInfo
+from marl_llm.game import Discrete
 from marl_llm.matches import Match, self_play
 from marl_llm.ragged import Ragged
 from marl_llm.records import CUT, Batch
@@ -79,27 +80,9 @@ class NFSP:
         return NFSPAlgorithm(self, setup)
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """What the networks are made for; ``seats`` is 0 where they are exchangeable, else the seat is an input."""
-
-    view: int
-    seats: int
-    actions: int
-    hidden: tuple[int, ...]
-
-    @staticmethod
-    def of(info: GameInfo, hidden: tuple[int, ...]) -> Sizes:
-        assert info.vector is not None
-        assert isinstance(info.action, Discrete)
-        return Sizes(int(np.prod(info.vector)), 0 if info.anonymous else info.seats, info.action.n, tuple(hidden))
-
-    @property
-    def inputs(self) -> int:
-        return self.view + self.seats
-
-    def network(self, draws: torch.Generator) -> nn.Sequential:
-        return perceptron([self.inputs, *self.hidden, self.actions], 0.01, draws)
+def network(sizes: Sizes, draws: torch.Generator) -> nn.Sequential:
+    """Of a view and the seat, where seats differ, to a number for every action."""
+    return perceptron([sizes.view + sizes.seats, *sizes.hidden, sizes.actions], 0.01, draws)
 
 
 class AverageAgent(Immediate):
@@ -158,10 +141,8 @@ class Learner(Immediate):
         pi = legal_softmax(self.average.pi, seen, place, legal)
         with torch.no_grad():
             q_BA = self.q(torch.from_numpy(seen)).numpy()[place]
-        q_BA = np.where(mask(legal, q_BA.shape[1]), q_BA, NEVER)
-        greedy = q_BA.argmax(1)[legal.row_of()] == legal.data
-        response = (1 - self.epsilon) * greedy + self.epsilon / legal.lengths[legal.row_of()]
-        policy = Ragged(np.where(best[legal.row_of()], response, pi.data), legal.starts)
+        response = epsilon_greedy(q_BA, legal, self.epsilon)
+        policy = Ragged(np.where(best[legal.row_of()], response.data, pi.data), legal.starts)
         record = {"turn.seen": seen[place], "turn.best": best, "legal.action": legal}
         return sampled(request, policy, version=self.average.version, record=record, memory=best.tolist())
 
@@ -243,7 +224,7 @@ class NFSPAlgorithm:
         self.requires.check("nfsp", self.info)
         sizes = Sizes.of(self.info, settings.hidden)
         draws = torch.Generator().manual_seed(fold(self.seed, WEIGHTS) >> 1)
-        self.q, self.pi = sizes.network(draws), sizes.network(draws)
+        self.q, self.pi = network(sizes, draws), network(sizes, draws)
         self.older = copy.deepcopy(self.q).requires_grad_(False)
         self.descents = {
             "q": Descent({"q": self.q}, settings.q_lr, settings.max_norm),
@@ -337,7 +318,7 @@ def load(folder: Path) -> AverageAgent:
     """What ``AverageAgent.save`` wrote."""
     about = load_json(folder / "agent.json")
     sizes = Sizes(about["view"], about["seats"], about["actions"], tuple(about["hidden"]))
-    agent = AverageAgent(sizes, sizes.network(torch.Generator()))
+    agent = AverageAgent(sizes, network(sizes, torch.Generator()))
     agent.pi.load_state_dict(load_tensors(folder / "weights.safetensors"))
     agent.version = about["version"]
     return agent

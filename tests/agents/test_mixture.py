@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from algorithms.nfsp import AverageAgent, Sizes
+from algorithms.nfsp import AverageAgent, network
 from algorithms.psro import save_table
+from algorithms.utilities import Sizes
 from marl_llm import registry
 from marl_llm.agents.mixture import Mixture
 from marl_llm.agents.saved import load_agent
@@ -154,7 +155,7 @@ def test_a_match_whose_view_breaks_leaves_the_others_as_they_were(tmp_path):
     sizes, folders = Sizes(1, 1, 2, (4,)), [tmp_path / "0", tmp_path / "1"]
     for folder in folders:
         folder.mkdir()
-        AverageAgent(sizes, sizes.network(torch.Generator())).save(folder)
+        AverageAgent(sizes, network(sizes, torch.Generator())).save(folder)
     mixture = Mixture(folders, [[0.5, 0.5]])
     seeds = [int(deal_seed(1, k)) for k in range(40)]
     good = [Match(game="cracked", seed=seed, players=("mix",)) for seed in seeds if seed % 2 == 0]
