@@ -92,7 +92,11 @@ class Sample:
 
     def take(self, rows: NDArray[np.int64]) -> Sample:
         """The given turns."""
-        return Sample(*(column[torch.from_numpy(rows)] for column in vars(self).values()))
+        index = torch.from_numpy(rows).to(self.action_B.device)
+        return Sample(*(column[index] for column in vars(self).values()))
+
+    def to(self, device: torch.device) -> Sample:
+        return Sample(*(column.to(device) for column in vars(self).values()))
 
 
 def clipped(logp_BA: Tensor, value_B: Tensor, sample: Sample, clip: float, entropy: float) -> dict[str, Tensor]:
@@ -145,7 +149,7 @@ class GMAHAlgorithm:
             raise Unsuitable(f"gmah needs a game that offers subgoals to choose from (marl_llm.game.Subgoals); {info.name} offers none")
         own, goals, table = Sizes.of(info, settings.hidden), len(self.game.subgoals), table_size(upper, info)
         self.upper = ValueLearner(upper, Sizes(own.view, own.seats, goals, upper.hidden), info.seats, table, setup.seed)
-        self.lower = Lower(own, goals, torch.Generator().manual_seed(fold(self.seed, LOWER) >> 1))
+        self.lower = Lower(own, goals, torch.Generator().manual_seed(fold(self.seed, LOWER) >> 1)).to(self.upper.device)
         self.descent = Descent({"policy": self.lower.policy, "value": self.lower.value}, settings.lr, settings.max_norm)
         self.agent = HierarchicalAgent(self.upper.utilities, self.lower, settings.patience, table=table > 0)
         self.agents = {PLAYER: self.agent}
@@ -178,7 +182,7 @@ class GMAHAlgorithm:
             torch.from_numpy(mask(batch.ragged("legal.action").take(rows), self.lower.sizes.actions)),
             torch.from_numpy(batch["turn.action"][rows]),
             *(torch.from_numpy(column.astype(np.float32)) for column in (batch["turn.logp"][rows], advantage, target)),
-        )
+        ).to(self.upper.device)
         logs = []
         for epoch in range(settings.epochs):
             order = generator(self.seed, SHUFFLE, self.iteration, epoch).permutation(len(rows))

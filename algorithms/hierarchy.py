@@ -36,7 +36,7 @@ class Lower(nn.Module):
     def inputs(self, view: NDArray[np.float32], seat: NDArray[np.int64], goal: NDArray[np.int64], share: NDArray[np.float64]) -> Tensor:
         """Views [rows, view], seats, subgoals and the share of patience that is used up, [rows] each, as [rows, inputs]."""
         known = [np.eye(self.goals)[goal], share[:, None]] + ([np.eye(self.sizes.seats)[seat]] if self.sizes.seats else [])
-        return torch.from_numpy(np.column_stack([view, *known]).astype(np.float32))
+        return torch.from_numpy(np.column_stack([view, *known]).astype(np.float32)).to(next(self.parameters()).device)
 
     def forward(self, x: Tensor, legal: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities [rows, actions] and values [rows]."""
@@ -60,9 +60,9 @@ class HierarchicalAgent(Immediate):
         view = self._views(request)
         goal, age, chose, fired = self._goals(request, view)
         with torch.no_grad():
-            allowed = torch.from_numpy(mask(request.legal, self.lower.sizes.actions))
             x = self.lower.inputs(view, request.seat, goal, age / self.patience)
-            logp_BA, value_B = (out.double().numpy() for out in self.lower(x, allowed))
+            allowed = torch.from_numpy(mask(request.legal, self.lower.sizes.actions)).to(x.device)
+            logp_BA, value_B = (out.double().cpu().numpy() for out in self.lower(x, allowed))
         policy = Ragged(np.exp(logp_BA[request.legal.row_of(), request.legal.data]), request.legal.starts)
         action = request.legal.at(draw(policy, request.seed))
         record = {
@@ -94,8 +94,7 @@ class HierarchicalAgent(Immediate):
             done = game.reached(before.reshape(-1, *shape), view[going].reshape(-1, *shape))
             fired[going] = done[np.arange(len(going)), held[going]]
         chose = (held < 0) | fired | (age >= self.patience)
-        with torch.no_grad():
-            q = self.upper(torch.from_numpy(view), torch.from_numpy(request.seat)).numpy()
+        q = self.upper.of(view, request.seat)
         every = Ragged(np.tile(np.arange(self.lower.goals), n), np.arange(n + 1) * self.lower.goals)
         fresh = draw(epsilon_greedy(q, every, self.epsilon), fold(request.seed, CHOICE))
         return np.where(chose, fresh, held), np.where(chose, 0, age), chose, fired

@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from algorithms.nets import Descent, distinct, mask, perceptron
+from algorithms.nets import Descent, device_of, distinct, mask, perceptron
 from algorithms.parts import PLAYER
 from algorithms.returns import sampled as outcome_known
 from algorithms.utilities import Sizes, epsilon_greedy
@@ -75,6 +75,8 @@ class NFSP:
     """Gradient steps from one copy of Q to the next."""
     max_norm: float = 1.0
     """Longest gradient, of Q and of pi each."""
+    device: str = "cpu"
+    """Where networks are kept and computed: cpu or cuda."""
 
     def build(self, setup: Setup) -> NFSPAlgorithm:
         return NFSPAlgorithm(self, setup)
@@ -116,10 +118,15 @@ class AverageAgent(Immediate):
         save_tensors(folder / "weights.safetensors", self.pi.state_dict())
 
 
+def outputs(network: nn.Module, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a network makes of inputs, on the device that it is on."""
+    with torch.no_grad():
+        return network(torch.from_numpy(seen).to(next(network.parameters()).device)).cpu().numpy()
+
+
 def legal_softmax(network: nn.Module, seen: NDArray[np.float32], place: NDArray[np.int64], legal: Ragged) -> Ragged:
     """Probabilities of legal actions, the softmax of their outputs."""
-    with torch.no_grad():
-        logits = network(torch.from_numpy(seen)).double().numpy()
+    logits = outputs(network, seen).astype(np.float64)
     raw = logits[place[legal.row_of()], legal.data]
     raw = np.exp(raw - np.maximum.reduceat(raw, legal.starts[:-1]).repeat(legal.lengths)) if len(raw) else raw
     return Ragged(raw / np.repeat(np.add.reduceat(raw, legal.starts[:-1]), legal.lengths) if len(raw) else raw, legal.starts)
@@ -139,8 +146,7 @@ class Learner(Immediate):
         best = np.asarray([new if old is None else old for new, old in zip(drawn.tolist(), request.memory, strict=True)], bool)
         legal = request.legal
         pi = legal_softmax(self.average.pi, seen, place, legal)
-        with torch.no_grad():
-            q_BA = self.q(torch.from_numpy(seen)).numpy()[place]
+        q_BA = outputs(self.q, seen)[place]
         response = epsilon_greedy(q_BA, legal, self.epsilon)
         policy = Ragged(np.where(best[legal.row_of()], response.data, pi.data), legal.starts)
         record = {"turn.seen": seen[place], "turn.best": best, "legal.action": legal}
@@ -224,7 +230,8 @@ class NFSPAlgorithm:
         self.requires.check("nfsp", self.info)
         sizes = Sizes.of(self.info, settings.hidden)
         draws = torch.Generator().manual_seed(fold(self.seed, WEIGHTS) >> 1)
-        self.q, self.pi = network(sizes, draws), network(sizes, draws)
+        self.device = device_of(settings.device)
+        self.q, self.pi = (network(sizes, draws).to(self.device) for _ in range(2))
         self.older = copy.deepcopy(self.q).requires_grad_(False)
         self.descents = {
             "q": Descent({"q": self.q}, settings.q_lr, settings.max_norm),
@@ -257,7 +264,9 @@ class NFSPAlgorithm:
             for code, (name, store) in enumerate((("q", self.replay), ("pi", self.moves))):
                 if not len(store):
                     continue
-                drawn = store.draw(settings.minibatch, self.seed, DRAWS, update, code)
+                drawn = {
+                    name: kept.to(self.device) for name, kept in store.draw(settings.minibatch, self.seed, DRAWS, update, code).items()
+                }
                 loss = q_loss(self.q, self.older, drawn) if name == "q" else pi_loss(self.pi, drawn)
                 if self.descents[name].step(loss):
                     losses[name].append(loss.item())

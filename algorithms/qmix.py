@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from algorithms.buffer import Buffer, Episodes, episodes_of
-from algorithms.nets import Descent, perceptron
+from algorithms.nets import Descent, device_of, perceptron
 from algorithms.parts import PLAYER
 from algorithms.utilities import Sizes, Utilities, ValueAgent
 from marl_llm.algorithm import Requires, Setup, Unsuitable
@@ -88,6 +88,8 @@ class QMIX:
     """Hidden width of CW-QMIX's critic."""
     max_norm: float = 10.0
     """Longest gradient, of the utilities and of the mixture each."""
+    device: str = "cpu"
+    """Where networks are kept and computed: cpu or cuda."""
 
     def build(self, setup: Setup) -> QMIXAlgorithm:
         return QMIXAlgorithm(self, setup)
@@ -174,6 +176,8 @@ class ValueLearner:
         self.critic = None
         if settings.weight < 1:
             self.critic = self.networks["critic"] = Critic(table, seats, sizes.actions, settings.critic, start)
+        self.device = device_of(settings.device)
+        self.networks.to(self.device)
         self.target = copy.deepcopy(self.networks).requires_grad_(False)
         learned = {name: net for name, net in self.networks.items() if any(True for _ in net.parameters())}
         self.descent = Descent(learned, settings.lr, settings.max_norm)
@@ -204,10 +208,10 @@ class ValueLearner:
     def values(self, episodes: Episodes) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Of every sample the joint value of what was done, its target, its weight, and the critic's value where there is one."""
         settings, critic = self.settings, self.critic
-        view_ETNV, table_ETS = torch.from_numpy(episodes.view_ETNV), torch.from_numpy(episodes.table_ETS)
-        acts_ETN, action_ETN = torch.from_numpy(episodes.acts_ETN), torch.from_numpy(episodes.action_ETN)
-        length_E, cut_E = torch.from_numpy(episodes.length_E), torch.from_numpy(episodes.cut_E)
-        seat_ETN = torch.arange(self.seats).expand(acts_ETN.shape)
+        names = ("view_ETNV", "table_ETS", "legal_ETNA", "acts_ETN", "action_ETN", "reward_ET", "length_E", "cut_E")
+        given = (torch.from_numpy(getattr(episodes, name)).to(self.device) for name in names)
+        view_ETNV, table_ETS, legal_ETNA, acts_ETN, action_ETN, reward_ET, length_E, cut_E = given
+        seat_ETN = torch.arange(self.seats, device=self.device).expand(acts_ETN.shape)
 
         def mixed(mixer: nn.Module, q_ETNA: Tensor, action_ETN: Tensor) -> Tensor:
             return mixer(q_ETNA.gather(-1, action_ETN[..., None])[..., 0] * acts_ETN, table_ETS)
@@ -215,16 +219,16 @@ class ValueLearner:
         q_ETNA = self.utilities(view_ETNV, seat_ETN)
         total_ETM = mixed(self.mixer, q_ETNA, action_ETN)
         acts_ETM = acts_ETN if settings.mixer == "iql" else acts_ETN.any(-1, keepdim=True)
-        known_ETM = (torch.arange(acts_ETN.shape[1]) < (length_E - cut_E.long())[:, None])[..., None] & acts_ETM
+        time_T = torch.arange(acts_ETN.shape[1], device=self.device)
+        known_ETM = (time_T < (length_E - cut_E.long())[:, None])[..., None] & acts_ETM
         with torch.no_grad():
-            best_ETN = q_ETNA.masked_fill(~torch.from_numpy(episodes.legal_ETNA), -torch.inf).argmax(-1)
+            best_ETN = q_ETNA.masked_fill(~legal_ETNA, -torch.inf).argmax(-1)
             if critic is None:
                 z_ETM = mixed(self.target["mixer"], self.target["utilities"](view_ETNV, seat_ETN), best_ETN)
             else:
                 z_ETM = self.target["critic"](table_ETS, best_ETN, acts_ETN)
-            reward_ET = torch.from_numpy(episodes.reward_ET.astype(np.float32))
-            discount_ET = torch.from_numpy((settings.gamma**episodes.elapsed_ET).astype(np.float32))
-            g_ETM = targets(z_ETM, reward_ET, discount_ET, acts_ETM, length_E, cut_E, settings.lam)
+            discount_ET = torch.from_numpy((settings.gamma**episodes.elapsed_ET).astype(np.float32)).to(self.device)
+            g_ETM = targets(z_ETM, reward_ET.float(), discount_ET, acts_ETM, length_E, cut_E, settings.lam)
             weight_ETM = torch.ones_like(g_ETM)
             if critic is not None:
                 greedy_ETM = ((action_ETN == best_ETN) | ~acts_ETN).all(-1, keepdim=True)

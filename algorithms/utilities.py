@@ -41,6 +41,12 @@ class Utilities(nn.Module):
         self.sizes = sizes
         self.net: nn.Module = perceptron([sizes.view + sizes.seats, *sizes.hidden, sizes.actions], 0.1, generator, nn.ReLU)
 
+    def of(self, view: NDArray[np.float32], seat: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Values [rows, actions] of views [rows, view] and seats [rows]."""
+        device = next(self.parameters()).device
+        with torch.no_grad():
+            return self(torch.from_numpy(view).to(device), torch.from_numpy(seat).to(device)).cpu().numpy()
+
     def forward(self, view: Tensor, seat: Tensor) -> Tensor:
         """Views [..., view] and seats [...] to values [..., actions]."""
         if not self.sizes.seats:
@@ -74,9 +80,7 @@ class ValueAgent(Immediate):
         return self._policy(self._views(request), request)
 
     def _policy(self, view: NDArray[np.float32], request: Request) -> Ragged:
-        with torch.no_grad():
-            q = self.utilities(torch.from_numpy(view), torch.from_numpy(request.seat)).numpy()
-        return epsilon_greedy(q, request.legal, self.epsilon)
+        return epsilon_greedy(self.utilities.of(view, request.seat), request.legal, self.epsilon)
 
     def _views(self, request: Request) -> NDArray[np.float32]:
         info, sizes = request.views.game.info, self.utilities.sizes
