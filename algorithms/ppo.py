@@ -20,14 +20,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from algorithms.heads import Head
 from algorithms.nets import Descent, device_of, distinct
@@ -115,6 +115,8 @@ class Sample:
     """As drawn: more than one number a turn where actions have several parts."""
     old_BP: Tensor
     """The distributions that they were drawn from."""
+    magnet_BP: Tensor
+    """What the magnet would draw them from."""
     advantage_B: Tensor
     target_B: Tensor
 
@@ -126,15 +128,12 @@ class Sample:
         """The given turns, with their segments alone."""
         index, time = torch.from_numpy(rows).to(self.place_B.device), self.inputs_STI.shape[1]
         known, segment = torch.unique(self.segment_B[index], return_inverse=True)
-        turns = (self.action_B, self.old_BP, self.advantage_B, self.target_B)
+        turns = (self.action_B, self.old_BP, self.magnet_BP, self.advantage_B, self.target_B)
         seen = (self.inputs_STI[known], self.central_STI[known], self.seat_S[known])
         return Sample(*seen, segment * time + self.place_B[index] % time, *(column[index] for column in turns))
 
-    def to(self, device: torch.device) -> Sample:
-        return Sample(*(getattr(self, field.name).to(device) for field in fields(self)))
 
-
-def losses(pi_BP: Tensor, value_B: Tensor, magnet_BP: Tensor, sample: Sample, head: Head, settings: PPO, left: float) -> dict[str, Tensor]:
+def losses(pi_BP: Tensor, value_B: Tensor, sample: Sample, head: Head, settings: PPO, left: float) -> dict[str, Tensor]:
     """The loss to minimise, ``loss``, with its parts and diagnostics, each a mean over turns."""
     ratio_B = (head.logp(pi_BP, sample.action_B) - head.logp(sample.old_BP, sample.action_B)).exp()
     gain_B = torch.minimum(ratio_B * sample.advantage_B, ratio_B.clamp(1 - settings.clip, 1 + settings.clip) * sample.advantage_B)
@@ -143,7 +142,7 @@ def losses(pi_BP: Tensor, value_B: Tensor, magnet_BP: Tensor, sample: Sample, he
         "value_loss": 0.5 * (value_B - sample.target_B).square().mean(),
         "entropy": head.entropy(pi_BP).mean(),
         "kl_old": head.kl(pi_BP, sample.old_BP).mean(),
-        "kl_magnet": head.kl(pi_BP, magnet_BP).mean(),
+        "kl_magnet": head.kl(pi_BP, sample.magnet_BP).mean(),
         "clip_fraction": ((ratio_B - 1).abs() > settings.clip).float().mean(),
     }
     regularised = parts["policy_loss"] - settings.entropy * left * parts["entropy"]
@@ -206,15 +205,17 @@ class PPOAlgorithm:
 
     def step(self, sample: Sample, left: float) -> dict[str, float] | None:
         """One gradient step, or None where the loss or its gradient is not finite: then the weights stay."""
-        network, fresh = self.network, self.network.fresh(len(sample.seat_S))
-        pi_BP, magnet_BP = (
-            network.head.distribution(policy(sample.inputs_STI, sample.seat_S, fresh)[0].flatten(0, 1)[sample.place_B], sample.old_BP)
-            for policy in (network.policy, self.magnet)
-        )
-        value_B = network.value(sample.central_STI, sample.seat_S, fresh)[0].flatten()[sample.place_B]
-        parts = losses(pi_BP, value_B, magnet_BP, sample, network.head, self.settings, left)
+        network = self.network
+        pi_BP = self.distributions(network.policy, sample.inputs_STI, sample.seat_S, sample.place_B, sample.old_BP)
+        value_ST1, _ = network.value(sample.central_STI, sample.seat_S, network.fresh(len(sample.seat_S)))
+        parts = losses(pi_BP, value_ST1.flatten()[sample.place_B], sample, network.head, self.settings, left)
         taken = self.descent.step(parts["loss"])
         return {name: value.item() for name, value in parts.items()} if taken else None
+
+    def distributions(self, policy: nn.Module, inputs_STI: Tensor, seat_S: Tensor, place_B: Tensor, old_BP: Tensor) -> Tensor:
+        """What a policy network would draw turns from, [B, P]."""
+        out_STP, _ = policy(inputs_STI, seat_S, self.network.fresh(len(seat_S)))
+        return self.network.head.distribution(out_STP.flatten(0, 1)[place_B], old_BP)
 
     def sample(self, batch: Batch, cut: NDArray[np.bool_], rows: NDArray[np.int64]) -> tuple[Sample, dict[str, float]]:
         """The given turns with advantages, and what there is to say about them. ``cut`` has one entry a (match, seat)."""
@@ -229,17 +230,14 @@ class PPOAlgorithm:
         flat, shape = turns_ST.ravel(), turns_ST.shape
         table = batch["turn.table"][flat] if network.sizes.table else None
         x, central, seat = network.inputs(batch["turn.view"][flat], batch["turn.seat"][flat], table)
-        action, old_BP = network.head.recorded(batch, rows)
-        sample = Sample(
-            x.reshape(*shape, -1),
-            central.reshape(*shape, -1),
-            seat.reshape(shape)[:, 0],
-            torch.from_numpy(place),
-            action,
-            old_BP,
-            *(torch.from_numpy(column.astype(np.float32)) for column in (advantage, target)),
-        )
-        return sample.to(network.device), {"explained_variance": float(explained), "learned_turns": float(len(rows))}
+        inputs_STI, seat_S = x.reshape(*shape, -1), seat.reshape(shape)[:, 0]
+        gains = (torch.from_numpy(column.astype(np.float32)) for column in (advantage, target))
+        turns = (torch.from_numpy(place), *network.head.recorded(batch, rows), *gains)
+        place_B, action_B, old_BP, *gains_B = (column.to(network.device) for column in turns)
+        with torch.no_grad():  # the magnet rests while an iteration learns
+            magnet_BP = self.distributions(self.magnet, inputs_STI, seat_S, place_B, old_BP)
+        sample = Sample(inputs_STI, central.reshape(*shape, -1), seat_S, place_B, action_B, old_BP, magnet_BP, *gains_B)
+        return sample, {"explained_variance": float(explained), "learned_turns": float(len(rows))}
 
     def save(self, folder: Path) -> None:
         self.descent.save(folder)

@@ -50,12 +50,12 @@ def weights(algorithm):
     return torch.cat([value.flatten() for network in networks for value in network.state_dict().values()])
 
 
-def turns_of(action, old, advantage, target, place=None):
+def turns_of(action, old, magnet, advantage, target, place=None):
     """Turns of information sets that have nothing to see."""
     place = torch.arange(len(action)) if place is None else place
     units = int(place.max()) + 1
     seen = torch.arange(units, dtype=torch.float32).reshape(units, 1, 1)
-    return Sample(seen, seen, torch.zeros(units, dtype=torch.int64), place, action, old, advantage, target)
+    return Sample(seen, seen, torch.zeros(units, dtype=torch.int64), place, action, old, magnet, advantage, target)
 
 
 def test_loss_by_hand():
@@ -63,9 +63,9 @@ def test_loss_by_hand():
     logp = torch.tensor([[0.5, 0.5, 0.0], [0.25, 0.25, 0.5], [0.25, 0.25, 0.5]]).log().clamp(min=ILLEGAL)
     old = torch.tensor([[0.25, 0.75, 0.0], [0.25, 0.25, 0.5], [0.25, 0.25, 0.5]]).log().clamp(min=ILLEGAL)
     magnet = torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.25, 0.25], [0.5, 0.25, 0.25]]).log().clamp(min=ILLEGAL)
-    sample = turns_of(torch.tensor([[0], [1], [2]]), old, torch.tensor([2.0, 1.0, -3.0]), torch.tensor([1.0, 0.0, 2.0]))
+    sample = turns_of(torch.tensor([[0], [1], [2]]), old, magnet, torch.tensor([2.0, 1.0, -3.0]), torch.tensor([1.0, 0.0, 2.0]))
     settings = PPO(clip=0.2, entropy=0.1, alpha=0.4, proximal=2.0)
-    found = losses(logp, torch.tensor([0.0, 1.0, 1.0]), magnet, sample, Categoricals((3,)), settings, 0.5)
+    found = losses(logp, torch.tensor([0.0, 1.0, 1.0]), sample, Categoricals((3,)), settings, 0.5)
     got = {name: value.item() for name, value in found.items()}
     policy = -(1.2 * 2 + 1 - 3) / 3  # the first turn's ratio is 2, clipped at 1.2
     value = 0.5 * (1 + 1 + 1) / 3
@@ -89,9 +89,9 @@ def test_loss_by_hand():
 def test_a_clipped_ratio_has_no_gradient_and_a_minibatch_keeps_its_own_information_sets():
     logits = torch.zeros(2, 2, requires_grad=True)
     old = torch.tensor([[0.25, 0.75], [0.5, 0.5]]).log()
-    sample = turns_of(torch.zeros(2, 1, dtype=torch.int64), old, torch.ones(2), torch.ones(2))
+    sample = turns_of(torch.zeros(2, 1, dtype=torch.int64), old, torch.zeros(2, 2), torch.ones(2), torch.ones(2))
     plain = PPO(entropy=0, alpha=0, proximal=0)
-    loss = losses(logits.log_softmax(1), torch.zeros(2), torch.zeros(2, 2), sample, Categoricals((2,)), plain, 1.0)
+    loss = losses(logits.log_softmax(1), torch.zeros(2), sample, Categoricals((2,)), plain, 1.0)
     loss["policy_loss"].backward()
     assert logits.grad is not None
     assert logits.grad.tolist() == pytest.approx(np.asarray([[0, 0], [-0.25, 0.25]]))
