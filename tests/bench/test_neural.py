@@ -1,4 +1,4 @@
-"""Decisions a second with learning on: PPO's self-play beside RLlib's, on the same games, networks, batches and passes."""
+"""Decisions a second with learning on, on the same games, networks, batches and passes: PPO beside RLlib's, QMIX beside TorchRL's."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pyspiel
+import torch
 import pytest
 
 from algorithms.ppo import PPO
+from algorithms.qmix import QMIX
+from games.pettingzoo.out import to_parallel
 from algorithms.samplers import SelfPlay
 from marl_llm import registry
 from marl_llm.agents.pool import AgentPool
@@ -83,3 +86,95 @@ def test_ppo_beside_rllib(game, one_thread, cluster):
     found = compare(f"ppo/{game}, decisions learned from, beside RLlib's PPO", ours(game), iterate, rounds=3)
     stop()
     assert np.median(found["ratios"]) >= 10
+
+
+MATCHES, STEPS, UPDATES, GAME = 32, 20, 8, "coordination(seats=3,rounds=20)"
+"""Matches an iteration, joint steps of one, and gradient steps, each on as many joint steps as an iteration plays."""
+
+
+def our_qmix():
+    settings = QMIX(matches=MATCHES, batch=MATCHES, updates=UPDATES, hidden=HIDDEN, lam=0.0)
+    algorithm = settings.build(Setup((GAME,), registry.game, None, 0))
+    pool, step = AgentPool(algorithm.agents), 0
+
+    def iterate() -> int:
+        nonlocal step
+        algorithm.learn(Batch.concat(list(play(algorithm.plan(step), pool, registry.game))))
+        step += 1
+        return MATCHES * STEPS
+
+    return iterate
+
+
+def torchrl_qmix():
+    """TorchRL's modules put together as its own example does, on the same game through PettingZoo's parallel interface."""
+    from tensordict.nn import TensorDictModule, TensorDictSequential
+    from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
+    from torchrl.envs.libs.pettingzoo import PettingZooWrapper
+    from torchrl.modules import EGreedyModule, QValueModule
+    from torchrl.modules.models.multiagent import MultiAgentMLP, QMixer
+    from torchrl.objectives import SoftUpdate
+    from torchrl.objectives.multiagent import QMixerLoss
+
+    game = registry.game(GAME)
+    world = to_parallel(game)
+    env = PettingZooWrapper(world, use_mask=True, group_map={"agents": list(world.possible_agents)})
+    seats, actions, (view,) = game.info.seats, 2, game.info.vector
+    seen = ("agents", "observation", "observation")
+    net = MultiAgentMLP(
+        view, actions, seats, centralized=False, share_params=True, depth=2, num_cells=HIDDEN[0], activation_class=torch.nn.Tanh
+    )
+    values = TensorDictModule(net, in_keys=[seen], out_keys=[("agents", "action_value")])
+    chosen = QValueModule(
+        action_value_key=("agents", "action_value"),
+        action_mask_key=("agents", "action_mask"),
+        out_keys=[env.action_key, ("agents", "action_value"), ("agents", "chosen_action_value")],
+        spec=None,
+        action_space="categorical",
+    )
+    greedy = TensorDictSequential(values, chosen)
+    explore = TensorDictSequential(
+        greedy,
+        EGreedyModule(
+            env.full_action_spec_unbatched[env.action_key],
+            eps_init=0.5,
+            action_key=env.action_key,
+            action_mask_key=("agents", "action_mask"),
+        ),
+    )
+    mixer = TensorDictModule(
+        QMixer(state_shape=(seats, view), mixing_embed_dim=32, n_agents=seats, device="cpu"),
+        in_keys=[("agents", "chosen_action_value"), seen],
+        out_keys=["chosen_action_value"],
+    )
+    loss = QMixerLoss(greedy, mixer, delay_value=True, action_space="categorical")
+    loss.set_keys(
+        action_value=("agents", "action_value"),
+        local_value=("agents", "chosen_action_value"),
+        global_value="chosen_action_value",
+        action=env.action_key,
+    )
+    loss.make_value_estimator(gamma=0.99)
+    target, adam = SoftUpdate(loss, eps=0.995), torch.optim.Adam(loss.parameters(), lr=1e-3)
+    memory = TensorDictReplayBuffer(storage=LazyTensorStorage(5000 * STEPS), batch_size=MATCHES * STEPS)
+
+    def iterate() -> int:
+        for _ in range(MATCHES):
+            with torch.no_grad():
+                played = env.rollout(STEPS, explore)
+            played["next", "reward"] = played["next", "agents", "reward"].mean(-2)
+            memory.extend(played)
+        for _ in range(UPDATES):
+            adam.zero_grad()
+            loss(memory.sample())["loss"].backward()
+            torch.nn.utils.clip_grad_norm_(loss.parameters(), 10.0)
+            adam.step()
+            target.step()
+        return MATCHES * STEPS
+
+    return iterate
+
+
+def test_qmix_beside_torchrl(one_thread):
+    found = compare("qmix/coordination, joint steps learned from, beside TorchRL's QMIX", our_qmix(), torchrl_qmix(), rounds=3)
+    assert np.median(found["ratios"]) >= 1
