@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pyspiel
-import torch
 import pytest
+import torch
 
 from algorithms.ppo import PPO
 from algorithms.qmix import QMIX
-from games.pettingzoo.out import to_parallel
 from algorithms.samplers import SelfPlay
+from games.pettingzoo.out import to_parallel
 from marl_llm import registry
 from marl_llm.agents.pool import AgentPool
 from marl_llm.algorithm import Setup
@@ -52,7 +52,7 @@ def theirs(game: str):
     config = (
         PPOConfig()
         .environment(game)
-        .env_runners(num_env_runners=0)
+        .env_runners(num_env_runners=0, num_envs_per_env_runner=32)
         .learners(num_learners=0)
         .multi_agent(policies={"self"}, policy_mapping_fn=lambda agent, episode, **more: "self")
         .rl_module(model_config=DefaultModelConfig(fcnet_hiddens=list(HIDDEN), fcnet_activation="tanh"))
