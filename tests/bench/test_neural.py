@@ -21,7 +21,7 @@ from marl_llm.records import Batch
 from tests.bench.measure import compare
 
 pytestmark = pytest.mark.bench
-DECISIONS, HIDDEN, EPOCHS, MINIBATCH = 2000, (64, 64), 4, 1024
+DECISIONS, HIDDEN, EPOCHS, MINIBATCH = 4000, (64, 64), 4, 1024
 
 
 def ours(game: str):
