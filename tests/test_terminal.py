@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,12 @@ COMMAND = str(Path(sys.executable).with_name("marl-llm"))
 
 
 def start(*words: str) -> pexpect.spawn[str]:
-    return pexpect.spawn(COMMAND, list(words), encoding="utf-8", timeout=15, dimensions=(40, 200))
+    return pexpect.spawn(COMMAND, list(words), encoding="utf-8", timeout=15, dimensions=(40, 200), preexec_fn=as_in_a_terminal)
+
+
+def as_in_a_terminal() -> None:
+    """Whoever runs the tests in the background has interrupts ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_a_person_plays_and_bad_input_is_asked_again() -> None:
