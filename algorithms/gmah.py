@@ -25,7 +25,7 @@ from torch import Tensor
 
 from algorithms.buffer import Episodes, episodes_of, together
 from algorithms.hierarchy import HierarchicalAgent, Lower
-from algorithms.nets import Descent, mask
+from algorithms.nets import Descent, mask, surrogate
 from algorithms.parts import PLAYER
 from algorithms.qmix import DEALS, QMIX, ValueLearner, requires, table_size
 from algorithms.returns import advantages, sampled
@@ -102,7 +102,7 @@ class Sample:
 def clipped(logp_BA: Tensor, value_B: Tensor, sample: Sample, clip: float, entropy: float) -> dict[str, Tensor]:
     """PPO's loss (Schulman et al. 2017, arXiv 1707.06347), ``loss``, with its parts, each a mean over turns."""
     ratio_B = (logp_BA.gather(1, sample.action_B[:, None])[:, 0] - sample.old_B).exp()
-    gain_B = torch.minimum(ratio_B * sample.advantage_B, ratio_B.clamp(1 - clip, 1 + clip) * sample.advantage_B)
+    gain_B = surrogate(ratio_B, sample.advantage_B, clip)
     parts = {
         "policy_loss": -gain_B.mean(),
         "value_loss": 0.5 * (value_B - sample.target_B).square().mean(),

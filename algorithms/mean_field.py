@@ -31,7 +31,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from algorithms.nets import Descent, device_of, perceptron
+from algorithms.nets import Descent, device_of, perceptron, surrogate
 from algorithms.parts import PLAYER
 from algorithms.returns import advantages, sampled
 from marl_llm.agent import Decision, Immediate, Request, answer
@@ -206,7 +206,7 @@ def losses(mean_BK: Tensor, std: Tensor, value_B: Tensor, sample: Sample, settin
     """The loss to minimise, ``loss``, with its parts and diagnostics, each a mean over steps."""
     log_B = density(sample.xi_BK, mean_BK, std) - sample.old_B
     ratio_B = log_B.exp()
-    gain_B = torch.minimum(ratio_B * sample.advantage_B, ratio_B.clamp(1 - settings.clip, 1 + settings.clip) * sample.advantage_B)
+    gain_B = surrogate(ratio_B, sample.advantage_B, settings.clip)
     parts = {
         "policy_loss": -gain_B.mean(),
         "value_loss": 0.5 * (value_B - sample.target_B).square().mean(),

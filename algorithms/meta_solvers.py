@@ -46,6 +46,7 @@ def nash(payoffs: Floats) -> Floats:
         A_eq=np.append(np.ones(rows), 0)[None],
         b_eq=[1],
         bounds=[(0, None)] * rows + [(None, None)],
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
     )
     x, y = np.maximum(found.x[:rows], 0), np.maximum(-found.ineqlin.marginals, 0)
     return np.stack([x / x.sum(), y / y.sum()])

@@ -111,6 +111,11 @@ def device_of(name: str) -> torch.device:
     return device
 
 
+def surrogate(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
+    """PPO's gain of every sample, min(rho A, clip(rho, 1 - clip, 1 + clip) A) (Schulman et al. 2017, arXiv 1707.06347)."""
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+
+
 def mask(legal: Ragged, actions: int) -> NDArray[np.bool_]:
     """Legal actions as a matrix [rows, actions]."""
     matrix = np.zeros((len(legal), actions), bool)

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from algorithms.heads import Head
-from algorithms.nets import Descent, device_of, distinct
+from algorithms.nets import Descent, device_of, distinct, surrogate
 from algorithms.neural import Network, NeuralAgent, Sizes, alone
 from algorithms.parts import PLAYER, Sampler
 from algorithms.returns import advantages, sampled
@@ -136,7 +136,7 @@ class Sample:
 def losses(pi_BP: Tensor, value_B: Tensor, sample: Sample, head: Head, settings: PPO, left: float) -> dict[str, Tensor]:
     """The loss to minimise, ``loss``, with its parts and diagnostics, each a mean over turns."""
     ratio_B = (head.logp(pi_BP, sample.action_B) - head.logp(sample.old_BP, sample.action_B)).exp()
-    gain_B = torch.minimum(ratio_B * sample.advantage_B, ratio_B.clamp(1 - settings.clip, 1 + settings.clip) * sample.advantage_B)
+    gain_B = surrogate(ratio_B, sample.advantage_B, settings.clip)
     parts = {
         "policy_loss": -gain_B.mean(),
         "value_loss": 0.5 * (value_B - sample.target_B).square().mean(),

@@ -47,14 +47,13 @@ def returned(algorithm: Any, game: str, seats: int, matches: int = 10) -> Any:
 @pytest.mark.parametrize(
     ("game", "settings", "bar"),
     [
-        ("aggregation", MeanFieldPPO(bins=4), -18.5),
-        ("vicsek", MeanFieldPPO(bins=7, circle=True, horizon=150), 82.7),
-        ("kuramoto", MeanFieldPPO(bins=7, circle=True, horizon=150), 65.1),
+        ("aggregation", MeanFieldPPO(bins=4), -16.7),
+        ("vicsek", MeanFieldPPO(bins=7, circle=True, horizon=150), 91.1),
+        ("kuramoto", MeanFieldPPO(bins=7, circle=True, horizon=150), 71.5),
     ],
 )
 def test_a_rule_trained_at_50_seats_plays_at_200_and_1000(game, settings, bar):
-    """The bars: nine tenths of what aligning gains over doing nothing, and for aggregation nearly what the rule u = -y returns: the
-    learned rule ends in noise at the scale of its four centres a side, which a longer run would go on lowering."""
+    """The bars are what hand-made rules return."""
     means = []
     for seed in SEEDS:
         algorithm = trained(settings, f"{game}(seats=50)", seed)
@@ -79,7 +78,7 @@ def test_squeeze(seats, mu, sigma, settings):
         algorithm = trained(settings, game, seed)
         shares.append(played(algorithm, algorithm.plan(settings.horizon))["seat.return"].mean() / 10 / registry.game(game).optimum())
     print(f"{game}, {'mf-ac' if settings.actor else 'mf-q'}: {np.round(shares, 3)} of the best")
-    assert min(shares) > 0.85
+    assert min(shares) > 0.9
 
 
 @pytest.mark.parametrize("tau", [1.5, 2.0, 3.0])
