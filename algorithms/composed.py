@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from algorithms import columns
 from algorithms.base import make_policy
 from algorithms.parts import PLAYER, Memory, Method
 from algorithms.rewards import unit_of
@@ -22,6 +23,7 @@ class Composed:
     requires = Requires(message=True)
 
     def __init__(self, method: Method, setup: Setup) -> None:
+        columns.check(method)
         self.method, self.setup = method, setup
         for spec in setup.games:
             self.requires.check(type(method).__name__, setup.load(spec).info)
@@ -29,21 +31,34 @@ class Composed:
         self.running = method.learner.start(self.policy, method.loss, method.horizon, setup.seed)
         self.agents: Mapping[str, Agent] = {PLAYER: self.policy.agent}
         self.units = {spec: unit_of(setup.load(spec)) for spec in setup.games}
-        self.memory: Memory = {}
+        self.needed = columns.needed(method)
+        self.memory: dict[str, Memory] = {"sampler": {}, "reward": {}, "credit": {}}
         self.step = 0
 
     def plan(self, step: int) -> Sequence[Match]:
         self.step = step
-        planned = self.method.sampler.plan(step, self.setup)
+        planned = self.method.sampler.plan(step, self.setup, self.memory["sampler"])
         if not planned:
             raise UserError(f"the sampler plans no matches: {self.method.sampler}; give it more")
         return planned
 
+    def react(self, ended: Batch) -> Sequence[Match]:
+        return self.method.sampler.react(ended, self.step, self.setup, self.memory["sampler"])
+
     def learn(self, batch: Batch) -> Mapping[str, float]:
-        paid = self.method.reward.channels(batch, self.units)
-        if self.method.credit.critic:
-            paid = self.policy.values(paid)
-        return self.running.learn(paid, self.method.credit.assign(paid, self.memory), self.step)
+        method, played = self.method, len(batch)
+        batch = method.sampler.accept(batch, self.memory["sampler"])
+        if not len(batch):
+            return {"accepted": 0.0}
+        batch = columns.derived(batch, self.needed)
+        if columns.CRITIC in self.needed:
+            batch = self.policy.values(batch)
+        if columns.REFERENCE in self.needed:
+            batch = self.running.referred(batch)
+        for reward in (method.reward, *method.shaping):
+            batch = reward.channels(batch, self.units, self.memory["reward"])
+        figures = self.running.learn(batch, method.credit.assign(batch, self.memory["credit"]), self.step)
+        return {**figures, "accepted": len(batch) / played}
 
     def save(self, folder: Path) -> None:
         self.policy.save(folder)

@@ -1,4 +1,4 @@
-"""Advantages: one number a turn, computed on the columns of a batch."""
+"""Credits of their own, beside those that are terms (see ``algorithms.terms``): one advantage a turn, from the columns of a batch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from algorithms.groups import Floats, cell_mean, learning, leave_one_out, outcome, return_to_go, standardised
 from algorithms.parts import Credit, Credited, Memory
-from marl_llm.ragged import segment_sum
 from marl_llm.records import Batch
 
-Floats = NDArray[np.float64]
 Cell = Literal["none", "game", "seat", "turn", "view"]
 CELLS: tuple[Cell, ...] = ("game", "seat", "turn", "view")
 
@@ -59,31 +58,6 @@ class SeatMean(Credit):
         counted = batch["turn.learn"].astype(bool)
         gain = return_to_go(batch, "turn.game") + batch["turn.format"]
         return Credited(np.where(counted, gain - cell_mean(cells(batch, "seat"), gain, counted), 0.0))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grouped(Credit):
-    """GRPO (Shao et al., 2024): a match's outcome against those of the same seat on the same deal, given to all its turns.
-
-    A = (R - mean) / (deviation + eps). Seats never share a group: of zero-sum outcomes its mean would always be 0.
-    """
-
-    deviation: bool = True
-    """Divide by the group's standard deviation; else the mean alone is taken off (Dr. GRPO)."""
-    ddof: int = 1
-    eps: float = 1e-6
-    singleton: Literal["zero", "raw"] = "zero"
-    """What a match alone in its group gets: nothing, or its outcome."""
-
-    def assign(self, batch: Batch, memory: Memory) -> Credited:
-        total, counted = outcome(batch, "turn.game") + outcome(batch, "turn.format"), learning(batch)
-        _, deal = np.unique(np.stack([batch["match.seed"], batch["match.game"].astype(np.uint64)]), axis=1, return_inverse=True)
-        group = deal.reshape(-1)[batch.up("seat", "match")] * SEATS + batch["seat.seat"]
-        centred = total - cell_mean(group, total, counted)
-        advantage = standardised(group, total, counted, self.ddof, self.eps) if self.deviation else centred
-        alone = cell_sum(group, np.ones(len(group)), counted) < 2
-        advantage = np.where(alone, total if self.singleton == "raw" else 0.0, advantage)
-        return Credited(np.where(batch["turn.learn"], advantage[batch.up("turn", "seat")], 0.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,48 +113,3 @@ def cells(batch: Batch, cell: Cell) -> NDArray[np.int64]:
             return (seat << 24) + np.minimum(batch["turn.index"], (1 << 24) - 1)
         case _:
             return (seat << 40) + batch["turn.key"] + 1
-
-
-def return_to_go(batch: Batch, channel: str) -> Floats:
-    """Sum of a turn-level channel from each turn to the seat's last, undiscounted; shape [turns]."""
-    total = np.concatenate([[0.0], np.cumsum(batch[channel], dtype=np.float64)])
-    last = batch.starts["turn"][1:][batch.up("turn", "seat")]
-    return total[last] - total[:-1]
-
-
-def outcome(batch: Batch, channel: str) -> Floats:
-    """Sum of a turn-level channel over a seat's turns of a match; shape [seats]."""
-    total = np.concatenate([[0.0], np.cumsum(batch[channel], dtype=np.float64)])
-    return total[batch.starts["turn"][1:]] - total[batch.starts["turn"][:-1]]
-
-
-def learning(batch: Batch) -> NDArray[np.bool_]:
-    """Whether a seat has a turn to learn from in its match; shape [seats]."""
-    return segment_sum(batch["turn.learn"].astype(bool), batch.starts["turn"]) > 0
-
-
-def leave_one_out(cell: NDArray[np.int64], values: Floats, counted: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """For every row the number and the mean of the *other* counted rows of its cell (mean 0 where there is none)."""
-    weight = counted.astype(np.float64)
-    count = cell_sum(cell, np.ones(len(cell)), counted) - weight
-    total = cell_sum(cell, values, counted) - weight * values
-    return count, total / np.maximum(count, 1)
-
-
-def cell_sum(cell: NDArray[np.int64], values: Floats, counted: NDArray[np.bool_]) -> Floats:
-    """For every row the sum of ``values`` over the counted rows of its cell."""
-    _, place = np.unique(cell, return_inverse=True)
-    return np.bincount(place, counted * values, minlength=1).astype(np.float64)[place]
-
-
-def cell_mean(cell: NDArray[np.int64], values: Floats, counted: NDArray[np.bool_]) -> Floats:
-    """For every row the mean of ``values`` over the counted rows of its cell, 0 where there is none."""
-    return cell_sum(cell, values, counted) / np.maximum(cell_sum(cell, np.ones(len(cell)), counted), 1)
-
-
-def standardised(cell: NDArray[np.int64], values: Floats, counted: NDArray[np.bool_], ddof: int, eps: float) -> Floats:
-    """For every row (value - mean) / (deviation + eps) over the counted rows of its cell; 0 where these are equal, or ``ddof`` or fewer."""
-    away = values - cell_mean(cell, values, counted)
-    left = cell_sum(cell, np.ones(len(cell)), counted) - ddof
-    spread = np.sqrt(cell_sum(cell, np.square(away), counted) / np.maximum(left, 1))
-    return np.divide(away, spread + eps, out=np.zeros(len(away)), where=(spread > 1e-12) & (left > 0))

@@ -23,8 +23,8 @@ class TurnGAE(Credit):
     """Whiten the advantages over the learned turns."""
 
     @property
-    def critic(self) -> bool:
-        return True
+    def reads(self) -> tuple[str, ...]:
+        return "turn.game", "turn.format", "turn.value"
 
     def assign(self, batch: Batch, memory: Memory) -> Credited:
         advantage = turn_advantages(batch, batch["turn.value"], self.discount, self.trace)
@@ -46,8 +46,8 @@ class BiLevelGAE(Credit):
     trace: float = 1.0
 
     @property
-    def critic(self) -> bool:
-        return True
+    def reads(self) -> tuple[str, ...]:
+        return "turn.game", "turn.format", "turn.value"
 
     def assign(self, batch: Batch, memory: Memory) -> Credited:
         if "token.value" not in batch:  # a move is one token

@@ -66,7 +66,11 @@ class GradientLearner:
         reference = None if self.loss.reference is None else self._reference_log_probs(choices)
         figures: dict[str, float] = {}
         for epoch in range(self.settings.epochs):
-            for contexts in self._minibatches(choices, step, epoch):
+            if self.loss.joint:
+                there = None if reference is None else reference[choices.context, choices.place]
+                now = self._log_probs(choices)[choices.context, choices.place]
+                gain = self.loss.gains(now, choices, there, credited, batch)
+            for contexts in [np.arange(len(choices.old))] if self.loss.joint else self._minibatches(choices, step, epoch):
                 found = self._step(choices, contexts, gain, target, reference, progress)
                 figures = {**found, "logp_gap": figures.get("logp_gap", found["logp_gap"])}
         if self.bad_in_a_row == 0:
@@ -146,13 +150,26 @@ class GradientLearner:
         for parameter, value in zip(self.policy.parameters(), values, strict=True):
             parameter.copy_(value)
 
+    def referred(self, batch: Batch) -> Batch:
+        choices = self.policy.choices(batch)
+        logp = self._reference_log_probs(choices)[choices.context, choices.place].double().numpy()
+        turns = batch.size("turn")
+        total, count = np.bincount(choices.turn, logp, turns), np.bincount(choices.turn, minlength=turns)
+        return batch.with_columns(**{"turn.reference": total / np.maximum(count, 1)})
+
     @torch.no_grad()
-    def _reference_log_probs(self, choices: Choices) -> Tensor:
-        """Of all contexts, [C, S]: the reference stays as it is during an iteration."""
-        now, logp = self._copy(), torch.empty_like(choices.old)
-        self._put(self.reference)
+    def _log_probs(self, choices: Choices) -> Tensor:
+        """Of all contexts now, [C, S]."""
+        logp = torch.empty_like(choices.old)
         for some in self._passes(choices, np.arange(len(choices.old))):
             logp[some] = self.policy.forward(some)[0].to(logp.dtype)
+        return logp
+
+    def _reference_log_probs(self, choices: Choices) -> Tensor:
+        """Of all contexts, [C, S]: the reference stays as it is during an iteration."""
+        now = self._copy()
+        self._put(self.reference)
+        logp = self._log_probs(choices)
         self._put(now)
         return logp
 

@@ -1,12 +1,13 @@
 """The five parts of a policy-gradient method, and their composition. A published method is one instance of ``Method``.
 
-    Sampler          which matches are played
-    RewardTransform  what a turn is worth, in named channels
+    Sampler          which matches are played, and which of them are learned from
+    RewardTransform  what a turn and a match are worth, in named channels
     Credit           an advantage for every turn
     Loss             what is minimised over the learned choices
     Learner          how the policy's parameters follow it
 
-A part is a dataclass of settings; configuration re-numbers an instance and never swaps its class.
+A part is a dataclass of settings; configuration re-numbers an instance and never swaps its class. What it reads beyond what play
+always records it names in ``reads``, and what it adds in ``writes``: a method whose parts do not fit is refused before anything starts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -31,44 +32,70 @@ PLAYER = "self"
 """Name of the trained player in matches and checkpoints."""
 
 
+Memory = dict[str, float]
+"""What a part carries from one iteration to the next, by name; a run's checkpoints keep it bit for bit."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What every part says of the columns of a batch."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns it needs beside what play always records."""
+        return ()
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Columns it adds, or changes."""
+        return ()
+
+
 @dataclass(frozen=True)
 class Sampler:
-    """Plans matches. ``plan`` is a function of the iteration, the root seed and the league alone."""
+    """Plans matches. What it plans is a function of the iteration, the root seed, the league and ``memory``."""
 
-    def plan(self, step: int, setup: Setup) -> Sequence[Match]:
+    def plan(self, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
+        """The matches that iteration ``step`` begins with."""
         raise NotImplementedError
+
+    def react(self, ended: Batch, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
+        """Further matches of the iteration, now that all of ``ended`` have been played: forks of them, or more where they are too few."""
+        return ()
+
+    def accept(self, batch: Batch, memory: Memory) -> Batch:
+        """The matches of an iteration that are learned from. Here alone ``memory`` may change: an iteration that is interrupted is
+        played again."""
+        return batch
 
 
 @dataclass(frozen=True)
-class RewardTransform:
-    """Adds reward channels: columns named after the channel at token, turn or match level."""
+class RewardTransform(Part):
+    """Adds reward channels: columns named after the channel at token, turn, seat or match level, or changes those there are."""
 
-    def channels(self, batch: Batch, units: Mapping[str, float]) -> Batch:
+    def channels(self, batch: Batch, units: Mapping[str, float], memory: Memory) -> Batch:
         """``units`` has for every game what its rewards are measured in, see ``algorithms.rewards.unit_of``."""
         raise NotImplementedError
-
-
-Memory = dict[str, float]
-"""What a credit carries from one iteration to the next, by name; a run's checkpoints keep it bit for bit."""
 
 
 @dataclass(frozen=True)
 class Credited:
     """What a credit says of a batch. ``advantage`` is float64, one a turn, or one a token where tokens are told apart;
-    ``target``, of the same shape, is what a critic should have said, where the method has one."""
+    ``target``, of the same shape, is what a critic should have said, where the method has one; ``group``, a number for every turn, says
+    what a loss that compares trajectories compares with each other."""
 
     advantage: NDArray[np.float64]
     target: NDArray[np.float64] | None = None
+    group: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
-class Credit:
+class Credit(Part):
     """Turns a batch's reward channels into advantages."""
 
     @property
-    def critic(self) -> bool:
-        """Whether the columns ``turn.value`` and ``token.value`` are read: the critic's expectation before each."""
-        return False
+    def reads(self) -> tuple[str, ...]:
+        return ("turn.game", "turn.format")
 
     def assign(self, batch: Batch, memory: Memory) -> Credited:
         """``memory`` is empty in the first iteration of a run, and changed in place."""
@@ -165,6 +192,9 @@ Minimised = tuple[Tensor, dict[str, Tensor]]
 class Loss:
     """What a gradient step minimises, from the policy's log-probabilities over all supports."""
 
+    joint: ClassVar[bool] = False
+    """Whether it compares choices with each other, so that every step takes in the whole batch: then ``gains`` comes first."""
+
     @property
     def reference(self) -> float | None:
         """Share of the policy that the copy of it which the loss compares to takes on an iteration; None without one."""
@@ -177,6 +207,11 @@ class Loss:
     def weights(self, choices: Choices, batch: Batch) -> NDArray[np.float64]:
         """How much each choice counts, shape [N]: their mean unless told."""
         return np.full(len(choices.turn), 1 / max(len(choices.turn), 1))
+
+    def gains(self, logp: Tensor, choices: Choices, reference: Tensor | None, credited: Credited, batch: Batch) -> Tensor:
+        """Of a joint loss, what stands for the advantage in ``value``, [N], at the policy as it is: minus the derivative by each choice's
+        log-probability ``logp`` [N]; ``reference`` [N]."""
+        raise NotImplementedError
 
     def value(self, logp: Tensor, choices: Choices, advantage: Tensor, reference: Tensor | None, progress: float) -> Minimised:
         """``logp`` and ``reference`` [C, S], ``advantage`` [N]; ``progress`` runs from 0 to 1."""
@@ -237,6 +272,10 @@ class Running(Protocol):
 
     def learn(self, batch: Batch, credited: Credited, step: int) -> Mapping[str, float]: ...
 
+    def referred(self, batch: Batch) -> Batch:
+        """``batch`` with ``turn.reference``: the mean log-probability of each turn's learned choices under the loss's reference."""
+        ...
+
     def save(self, folder: Path) -> None: ...
 
     def load(self, folder: Path) -> None: ...
@@ -258,6 +297,8 @@ class Method:
 
     sampler: Sampler
     reward: RewardTransform
+    shaping: tuple[RewardTransform, ...] = ()
+    """What changes the reward afterwards, in this order."""
     credit: Credit
     loss: Loss
     learner: Learner

@@ -171,7 +171,7 @@ class PPOAlgorithm:
         self.iteration = 0
 
     def plan(self, step: int) -> Sequence[Match]:
-        planned = self.settings.sampler.plan(step, self.setup)
+        planned = self.settings.sampler.plan(step, self.setup, {})
         if not planned:
             raise UserError(f"the sampler plans no matches: {self.settings.sampler}; give it more")
         return planned

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from algorithms.parts import RewardTransform
+from algorithms.groups import outcome
+from algorithms.parts import Memory, RewardTransform
 from marl_llm.agent import ILLEGAL, OK
 from marl_llm.agents.pool import AgentPool
 from marl_llm.game import Game
@@ -22,7 +23,8 @@ RANDOM_MATCHES = 1024
 @dataclass(frozen=True, kw_only=True)
 class GameReward(RewardTransform):
     """Channel ``turn.game``: the game's own reward in its unit. Channel ``turn.format``: what the form of an answer earns; it is
-    a channel of its own, so that penalties enter no statistic of the game's rewards."""
+    a channel of its own, so that penalties enter no statistic of the game's rewards. Channel ``seat.outcome``: the sum of both over
+    a seat's turns of a match."""
 
     scaled: bool = True
     """In units of the game (``unit_of``), so that settings carry over between games; else as the game pays."""
@@ -32,12 +34,17 @@ class GameReward(RewardTransform):
     unparsable: float = -1.0
     """For one that could not be read, or was cut."""
 
-    def channels(self, batch: Batch, units: Mapping[str, float]) -> Batch:
+    @property
+    def writes(self) -> tuple[str, ...]:
+        return "turn.game", "turn.format", "seat.outcome"
+
+    def channels(self, batch: Batch, units: Mapping[str, float], memory: Memory) -> Batch:
         unit = np.asarray([units[spec] if self.scaled else 1.0 for spec in batch.tables["game"]])
         game = batch["turn.reward"] / unit[batch["match.game"][batch.up("turn", "match")]]
         fault = batch["turn.fault"]
         form = np.select([fault == OK, fault == ILLEGAL], [self.legal, self.illegal], self.unparsable)
-        return batch.with_columns(**{"turn.game": game, "turn.format": form})
+        paid = batch.with_columns(**{"turn.game": game, "turn.format": form})
+        return paid.with_columns(**{"seat.outcome": outcome(paid, "turn.game") + outcome(paid, "turn.format")})
 
 
 def unit_of(game: Game) -> float:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from algorithms.parts import PLAYER, Sampler
+from algorithms.parts import PLAYER, Memory, Sampler
 from marl_llm.algorithm import Setup
 from marl_llm.errors import UserError
 from marl_llm.game import Seat, Spec
 from marl_llm.league import Draw
 from marl_llm.matches import Match, self_play
+from marl_llm.records import Batch
 from marl_llm.seeding import fold
 
 OPPONENTS = 1  # name of a random stream
@@ -26,7 +27,7 @@ class SelfPlay(Sampler):
     """Longest opening, half of whose moves are random, so that play which narrows onto a few lines still meets the rest; all
     lengths from 0 on are equally frequent. 0 for games with chance enough of their own."""
 
-    def plan(self, step: int, setup: Setup) -> Sequence[Match]:
+    def plan(self, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
         planned: list[Match] = []
         for k, spec in enumerate(setup.games):
             seats = setup.load(spec).info.seats
@@ -49,7 +50,7 @@ class Groups(Sampler):
     size: int = 8
     """Matches a deal."""
 
-    def plan(self, step: int, setup: Setup) -> Sequence[Match]:
+    def plan(self, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
         return [
             replace(match, sample=sample)
             for k, spec in enumerate(setup.games)
@@ -86,12 +87,12 @@ class LeaguePlay(Sampler):
             if getattr(self, name) < 1:
                 raise UserError(f"sampler.{name} is {getattr(self, name)}; expected at least 1")
 
-    def plan(self, step: int, setup: Setup) -> Sequence[Match]:
+    def plan(self, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
         if setup.league is None:
             raise UserError("a LeaguePlay sampler needs a league, and only marl-llm train keeps one; give a recipe with SelfPlay")
         if step % self.every == 0:
             setup.league.add(PLAYER, step)
-        matches = self.mirror.plan(step, setup)
+        matches = self.mirror.plan(step, setup, memory)
         drawn = {
             spec: setup.league.draw(self.draw, PLAYER, spec, self.opponents, fold(setup.seed, step, k, OPPONENTS))
             for k, spec in enumerate(setup.games)
@@ -102,6 +103,9 @@ class LeaguePlay(Sampler):
             deals = number[match.game]
             seated.append(self._seated(match, deals.setdefault(match.seed, len(deals)), drawn[match.game]))
         return seated
+
+    def accept(self, batch: Batch, memory: Memory) -> Batch:
+        return self.mirror.accept(batch, memory)
 
     def _seated(self, match: Match, deal: int, members: Sequence[str]) -> Match:
         """``match``, the ``deal``-th of its game, with everybody in place. Deals against past policies are spread evenly; on

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from marl_llm.agent import Agent
 from marl_llm.errors import UserError
@@ -93,6 +93,15 @@ class Algorithm(Protocol):
 
     def save_past(self, player: str, folder: Path) -> None:
         """The same for a league of this run, in a form that costs little where its members share a base."""
+        ...
+
+
+@runtime_checkable
+class Reacting(Protocol):
+    """An algorithm that asks for further matches while an iteration goes on: forks, or more where there are too few."""
+
+    def react(self, ended: Batch) -> Sequence[Match]:
+        """Matches to play now that all of ``ended`` are, in the same iteration; none when it has enough."""
         ...
 
 

@@ -28,6 +28,7 @@ from marl_llm.errors import MissingExtra, UserError
 from marl_llm.evaluate import Truth, truth_of
 from marl_llm.game import Game
 from marl_llm.interrupt import interruptible
+from marl_llm.iteration import played
 from marl_llm.matches import self_play
 from marl_llm.play import play
 from marl_llm.progress import progress
@@ -89,29 +90,29 @@ def run(cell: Cell, settings: Comparison) -> dict[str, Any] | None:
     algorithm = recipe.build(Setup((cell.game,), registry.game, settings.model, cell.seed))
     player, agent = next(iter(algorithm.agents.items()))
     game = registry.game(cell.game)
-    pool, truth, played, step = AgentPool(algorithm.agents), truth_of(game, agent), 0, 0
+    pool, truth, done, step = AgentPool(algorithm.agents), truth_of(game, agent), 0, 0
     curve: list[dict[str, float]] = []
     measured_s, due = 0.0, 0.0
     with progress(settings.matches, f"{cell.recipe} on {cell.game}, seed {cell.seed}") as bar, interruptible() as stopped:
         while True:
-            if played >= min(due, settings.matches):
+            if done >= min(due, settings.matches):
                 now = perf_counter()
-                curve.append({"matches": played, "seconds": now - began - measured_s, **point(algorithm, player, game, truth)})
+                curve.append({"matches": done, "seconds": now - began - measured_s, **point(algorithm, player, game, truth)})
                 measured_s += perf_counter() - now
-                due = played + settings.matches / POINTS
-            if played >= settings.matches:
+                due = done + settings.matches / POINTS
+            if done >= settings.matches:
                 break
             if truth:
                 truth.observe(agent, step)
-            batch = Batch.concat(play(algorithm.plan(step), pool, registry.game, in_flight=settings.in_flight, stop=stopped))
+            batch = played(algorithm, step, pool, registry.game, in_flight=settings.in_flight, stop=stopped)
             if stopped():
                 return None
             algorithm.learn(batch)
-            played, step = played + len(batch), step + 1
+            done, step = done + len(batch), step + 1
             bar.advance(len(batch))
     figures = truth.measure(agent) if truth else {}
     figures["return"] = score(algorithm, player, cell.game)
-    told = {"recipe": cell.recipe, "game": cell.game, "seed": cell.seed, "matches": played, "seconds": perf_counter() - began}
+    told = {"recipe": cell.recipe, "game": cell.game, "seed": cell.seed, "matches": done, "seconds": perf_counter() - began}
     return {**told, **figures, "curve": curve}
 
 

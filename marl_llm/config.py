@@ -102,7 +102,8 @@ def _flag(kind: Any, current: Any, value: Any, what: str, name: str) -> Iterator
         head, _, last = name.rpartition(".")
         yield f"--{name}" if value else f"--{head}{'.' if head else ''}no-{last}"
     elif isinstance(value, list):
-        yield from (f"--{name}", *map(str, value))
+        if value or current:
+            yield from (f"--{name}", *map(str, value))
     elif isinstance(value, Mapping):
         yield from (f"--{name}", *(str(word) for pair in value.items() for word in pair))
     else:

@@ -42,6 +42,10 @@ class Match:
     """First moves of the match that are never learned from: half of them are random."""
     sample: int = 0
     """Tells matches apart that are alike in all else: the deal is the same, what players draw is not."""
+    streams: tuple[int, ...] = ()
+    """One number a seat, or none: on one deal, a seat draws alike in all matches that give it the same number, whoever it meets."""
+    history: tuple[tuple[Any, ...], ...] = ()
+    """The first moves of every seat, or none: the match is a fork, it goes on from where they lead. They are never learned from."""
     rules: Rules = HOUSE_RULES
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
@@ -49,7 +53,7 @@ class Match:
     def kind(self) -> tuple[Any, ...]:
         """All but the deal, hashable."""
         tags = tuple(self.tags.items()) if self.tags else ()
-        return self.game, self.players, self.learn, self.opening, self.sample, self.rules, tags
+        return self.game, self.players, self.learn, self.opening, self.sample, self.streams, self.history, self.rules, tags
 
     @property
     def id(self) -> int:
@@ -60,8 +64,9 @@ class Match:
 @lru_cache(maxsize=4096)
 def kind_key(kind: tuple[Any, ...]) -> int:
     """The 64-bit integer that stands for a kind of match; a match's id is this folded with its seed."""
-    game, players, learn, opening, sample, rules, tags = kind
-    return name_key(json.dumps([game, players, sorted(learn), opening, sample, rules.retries, rules.then, sorted(tags)]))
+    game, players, learn, opening, sample, streams, history, rules, tags = kind
+    told = [game, players, sorted(learn), opening, sample, rules.retries, rules.then, sorted(tags)]
+    return name_key(json.dumps([*told, streams, history] if streams or history else told))
 
 
 def deal_seed(seed: int, k: Any) -> Any:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marl_llm.agent import ILLEGAL, OK, OUTAGE, Agent, Decision, Request
+from marl_llm.agents.given import Given
 from marl_llm.agents.random import RandomAgent
 from marl_llm.answers import at_random, fit, open_kind
 from marl_llm.boards import BrokenView
@@ -26,7 +27,7 @@ from marl_llm.matches import Match
 from marl_llm.ragged import Ragged, segment_sum
 from marl_llm.records import CUT, FORFEIT, PLAYED, VOID, Batch
 from marl_llm.seeding import fold, uniform
-from marl_llm.table import Table
+from marl_llm.table import AGENTS, GIVEN, RANDOM, Table
 
 REPLAYS = 3
 DECISION, OPENING, FALLBACK, SHARED = 1, 2, 3, 4  # names of random streams
@@ -69,7 +70,8 @@ class _Play:
         self.again: deque[tuple[int, int, Match]] = deque()
         self.tables: dict[Spec, Table] = {}
         self.names: list[str] = []
-        self.agents: list[Agent] = [RandomAgent()]  # number 0 plays openings
+        """Players, in the order of their agents, of which the first ``AGENTS`` play for nobody."""
+        self.agents: list[Agent] = [RandomAgent(), Given()]  # these play openings, and moves that a match gives
         self.agent_code: dict[str, int] = {}
         self.planned = self.live = self.next_id = 0
         self.asked: dict[int, _Asked] = {}
@@ -117,7 +119,7 @@ class _Play:
     def code(self, player: str) -> int:
         code = self.agent_code.get(player)
         if code is None:
-            code = self.agent_code[player] = len(self.agents)
+            code = self.agent_code[player] = AGENTS + len(self.names)
             self.agents.append(self.pool.resolve(player))
             self.names.append(player)
         return code
@@ -138,7 +140,8 @@ class _Play:
         if opening.any():
             whose = (seat,) if table.game.info.perfect_information else (table.ply[row], seat)
             opening &= uniform(table.draws[row], OPENING, *whose) < OPENING_RANDOM
-        player = np.where(opening, 0, table.player[cell])
+        given = table.turn[cell] < table.given[cell]
+        player = np.select([given, opening], [GIVEN, RANDOM], table.player[cell])
         for code in np.flatnonzero(np.bincount(player)).tolist():
             mine = np.flatnonzero(player == code)
             self.submit(table, code, row[mine], seat[mine])
@@ -156,11 +159,11 @@ class _Play:
                 id=self.next_id + np.arange(len(row)),
                 seat=seat,
                 turn=turn,
-                seed=fold(table.draws[row], DECISION if code else OPENING, seat, turn, attempt),
+                seed=fold(table.stream[cell], OPENING if code == RANDOM else DECISION, seat, turn, attempt),
                 shared=fold(table.draws[row], SHARED, turn),
                 views=views,
                 legal=legal,
-                memory=table.memory[cell].tolist(),
+                memory=table.moves_given(row, seat) if code == GIVEN else table.memory[cell].tolist(),
                 fault=table.fault[cell],
             )
             try:
@@ -212,7 +215,8 @@ class _Play:
             if not len(keep):
                 return
             place, row, seat, cell, fault, decision = place[keep], row[keep], seat[keep], cell[keep], fault[keep], decision.take(keep)
-        table.record(row, seat, decision, fault.astype(np.int8), asked.keys[place], table.ply[row] >= table.opening[row])
+        learn = (table.ply[row] >= table.opening[row]) & (asked.code != GIVEN)
+        table.record(row, seat, decision, fault.astype(np.int8), asked.keys[place], learn)
         table.memory[cell] = _objects(decision.memory)
         good = np.flatnonzero(fault == OK)
         table.move[cell[good]] = decision.action[good]

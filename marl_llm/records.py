@@ -1,6 +1,7 @@
 """What was played, as columns: token < turn < seat < match, with offsets between the levels.
 
-A column's name begins with its level. ``match``: id, seed, game (code), end (code), error (code). ``seat`` (one row a
+A column's name begins with its level. ``match``: id, seed, game (code), end (code), error (code), sample, tags (code;
+see ``Batch.tag``). ``seat`` (one row a
 match and seat): seat, player (code), learn, return, initial, version. ``turn``: seat, index (own turns), ply (all
 decisions of the match), action, said (code, where seats speak), key (code), fault, attempt, learn, reward, and what the
 agent recorded. ``legal`` and ``token`` hang under turn, ``support`` under token. Codes are read through ``tables``;
@@ -26,6 +27,7 @@ CHILDREN = {"match": ["seat"], "seat": ["turn"], "turn": ["legal", "token"], "to
 CODED = {
     "match.game": "game",
     "match.error": "error",
+    "match.tags": "tags",
     "seat.player": "player",
     "turn.key": "key",
     "turn.stream": "stream",
@@ -83,6 +85,11 @@ class Batch:
             if len(values) != self.size(name.split(".")[0]):
                 raise ValueError(f"column {name!r} has {len(values)} rows; its level has {self.size(name.split('.')[0])}")
         return replace(self, columns={**self.columns, **columns})
+
+    def tag(self, name: str, default: str = "") -> NDArray[Any]:
+        """What every match's tag ``name`` says, as strings, shape [matches]."""
+        said = np.asarray([json.loads(tags).get(name, default) for tags in self.tables["tags"]] or [default], object)
+        return said[self["match.tags"]]
 
     def answers(self) -> list[Any]:
         """Every turn's answer: an integer, a list of integers or floats, or what was said; -1 or NaN for a fault."""

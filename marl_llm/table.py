@@ -5,6 +5,7 @@ A cell is one seat of one row: cell ``row * seats + seat`` of the flat columns.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from marl_llm.records import FORFEIT, VOID, Batch
 from marl_llm.seeding import fold
 
 Rows = NDArray[np.int64]
+STREAM = 5  # name of a random stream; the others are named in play.py
+RANDOM, GIVEN, AGENTS = 0, 1, 2  # the agents that play openings and given moves, and their number
 
 
 class Table:
@@ -35,17 +38,22 @@ class Table:
         """Admission number of the match in a row; -1 where the row is free."""
         self.admitted = self.done = 0
         self.id, self.seed, self.draws = (np.zeros(rows, np.uint64) for _ in range(3))
-        self.plan, self.opening, self.ply, self.acting = (np.zeros(rows, np.int64) for _ in range(4))
+        self.plan, self.opening, self.ply, self.acting, self.sample, self.tag = (np.zeros(rows, np.int64) for _ in range(6))
         self.sampled = np.zeros(rows, bool)
         """Rows of a population of which the turns of learning seats are recorded and no others."""
         cells = rows * seats
         self.player, self.turn, self.attempt = (np.zeros(cells, np.int64) for _ in range(3))
         self.fault = np.zeros(cells, np.int8)
         self.learn, self.waiting, self.have = (np.zeros(cells, bool) for _ in range(3))
+        self.stream = np.zeros(cells, np.uint64)
+        """What each seat's draws are a function of, beside its turn."""
+        self.given = np.zeros(cells, np.int64)
+        """How many of its first moves are given."""
         self.memory = np.full(cells, None, object)
         self.move = room(game.info, cells)
         self.chunks: list[Batch] = []
         self.ended: list[dict[str, NDArray[Any]]] = []
+        self.tags: dict[str, int] = {}
         self.errors: dict[int, str] = {}
         """Why a match was set aside, by plan number."""
 
@@ -59,9 +67,14 @@ class Table:
         rows, self.free = self.free[:count], self.free[count:]
         kinds: dict[tuple[Any, ...], int] = {}
         kind = np.asarray([kinds.setdefault(match.kind, len(kinds)) for _, _, match in entries])
-        for _, players, *_ in kinds:
+        for _, players, _, _, _, streams, history, *_ in kinds:
             if len(players) != seats:
                 raise ValueError(f"{self.spec} has {seats} seats, and the match names {len(players)} players: {', '.join(players)}")
+            for what, given in (("streams", streams), ("histories", history)):
+                if given and len(given) != seats:
+                    raise ValueError(
+                        f"{self.spec} has {seats} seats, and the match gives {len(given)} {what}; expected one a seat, or none"
+                    )
         for r, entry in zip(rows, entries, strict=True):
             self.match[r] = entry
         row = np.asarray(rows, np.int64)
@@ -72,8 +85,14 @@ class Table:
         self.seed[row] = np.asarray([match.seed for _, _, match in entries], np.uint64)
         self.id[row] = fold(np.asarray([kind_key(key) for key in kinds], np.uint64)[kind], self.seed[row])
         self.opening[row] = np.asarray([opening for _, _, _, opening, *_ in kinds])[kind]
-        sample = np.asarray([sample for _, _, _, _, sample, *_ in kinds])[kind]
+        self.sample[row] = sample = np.asarray([sample for _, _, _, _, sample, *_ in kinds])[kind]
+        self.tag[row] = np.asarray([self.tags.setdefault(json.dumps(dict(tags)), len(self.tags)) for *_, tags in kinds])[kind]
         self.draws[row] = np.where(sample > 0, fold(self.seed[row], sample), self.seed[row])
+        self.stream[cells] = self.draws[row][:, None]
+        if any(streams for _, _, _, _, _, streams, *_ in kinds):
+            streams = np.asarray([streams or (-1,) * seats for _, _, _, _, _, streams, *_ in kinds])[kind]
+            self.stream[cells] = np.where(streams < 0, self.stream[cells], fold(self.seed[row][:, None], STREAM, streams))
+        self.given[cells] = np.asarray([[len(moves) for moves in history] or [0] * seats for _, _, _, _, _, _, history, *_ in kinds])[kind]
         self.player[cells] = np.asarray([[code(player) for player in players] for _, players, *_ in kinds])[kind]
         self.learn[cells] = np.asarray([[seat in learn for seat in range(seats)] for _, _, learn, *_ in kinds])[kind]
         self.sampled[row] = self.game.info.anonymous & self.learn[cells].any(1)
@@ -83,6 +102,11 @@ class Table:
         self.memory[cells] = None
         self.boards.start(row, self.seed[row])
         return row
+
+    def moves_given(self, row: Rows, seat: Rows) -> list[Any]:
+        """The move that every seat's match gives it now."""
+        turn = self.turn[row * self.seats + seat].tolist()
+        return [self.match[r][2].history[s][t] for r, s, t in zip(row.tolist(), seat.tolist(), turn, strict=True)]
 
     def record(self, row: Rows, seat: Rows, decision: Decision, fault: Any, keys: Any, learn: Any) -> None:
         cell = row * self.seats + seat
@@ -126,9 +150,9 @@ class Table:
             if r in self.boards.broken:
                 kind[i] = VOID
                 self.errors[int(self.plan[r])] = self.boards.broken[r]
-        ended = {"id": self.id, "seed": self.seed, "plan": self.plan, "number": self.number}
+        ended = {name: getattr(self, name) for name in ("id", "seed", "plan", "number", "sample", "tag")}
         taken: dict[str, NDArray[Any]] = {name: column[row] for name, column in ended.items()}
-        self.ended.append(taken | {"end": kind, "return": returns, "player": self.player[cells] - 1, "learn": self.learn[cells]})
+        self.ended.append(taken | {"end": kind, "return": returns, "player": self.player[cells] - AGENTS, "learn": self.learn[cells]})
         self.done += len(row)
         self.release(row)
 
@@ -167,7 +191,7 @@ class Table:
             codes, columns["turn.key"] = _compact(columns["turn.key"])
             strings = self.boards.views(order[:0], order[:0]).codes
             tables["key"] = [strings[code] for code in codes.tolist()]
-        tables |= {"game": [self.spec], "player": list(names), "error": list(errors.values())}
+        tables |= {"game": [self.spec], "player": list(names), "error": list(errors.values()), "tags": list(self.tags)}
         error_of = {plan: code for code, plan in enumerate(errors)}
         columns |= {
             "match.id": ended["id"],
@@ -175,6 +199,8 @@ class Table:
             "match.plan": ended["plan"],
             "match.game": np.zeros(count, np.int64),
             "match.end": ended["end"],
+            "match.sample": ended["sample"],
+            "match.tags": ended["tag"],
             "match.error": np.asarray([error_of.get(plan, -1) for plan in ended["plan"].tolist()]) if errors else np.full(count, -1),
             "seat.seat": np.tile(np.arange(seats), count),
             "seat.player": ended["player"].reshape(-1),

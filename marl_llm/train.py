@@ -19,9 +19,9 @@ from marl_llm.algorithm import Algorithm, Recipe, Setup
 from marl_llm.errors import MissingExtra, UserError
 from marl_llm.evaluate import say_truth, truth_of
 from marl_llm.interrupt import interruptible
+from marl_llm.iteration import played
 from marl_llm.league import League
 from marl_llm.metrics import Metrics
-from marl_llm.play import play
 from marl_llm.progress import Progress, progress
 from marl_llm.records import Batch
 from marl_llm.report.page import write_report
@@ -92,8 +92,8 @@ class Training:
         figures = self.measure() | self.watch.measure(self.done) if due else {}
         planned = perf_counter()
         self.pool.release()  # what a past policy has computed before must not tell a resumed run from another
-        batch = Batch.concat(list(play(self.algorithm.plan(self.done), self.pool, registry.game, in_flight=self.run.in_flight, stop=stop)))
-        played = perf_counter()
+        batch = played(self.algorithm, self.done, self.pool, registry.game, in_flight=self.run.in_flight, stop=stop)
+        ended = perf_counter()
         if stop():
             for average, mass in zip(averages, before, strict=True):  # a resumed run counts this iteration again
                 average.mass = mass
@@ -102,7 +102,7 @@ class Training:
         if due:
             figures |= self.watch.judge(batch, self.done, self.report)
         figures |= self.algorithm.learn(batch)
-        figures |= {"evaluate_s": planned - began, "play_s": played - planned, "learn_s": perf_counter() - played}
+        figures |= {"evaluate_s": planned - began, "play_s": ended - planned, "learn_s": perf_counter() - ended}
         figures |= summary(batch)
         if due:
             (self.folder / "episodes").mkdir(exist_ok=True)

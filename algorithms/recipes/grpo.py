@@ -6,17 +6,17 @@ mean. A match that is alone on its deal teaches nothing; groups of equal outcome
 answer follows the match's rules for faults.
 """
 
-from algorithms.credit import Grouped
 from algorithms.learner import Adam
 from algorithms.losses import Anneal, Clipped
 from algorithms.parts import Method
 from algorithms.rewards import GameReward
 from algorithms.samplers import Groups
+from algorithms.terms import Terms
 
 recipe = Method(
     sampler=Groups(deals=64, size=8),
     reward=GameReward(),
-    credit=Grouped(),
+    credit=Terms(),
     loss=Clipped(mean="sequence", kl=0.04),
     learner=Adam(rate=Anneal(start=3e-4, end=3e-5), epochs=1, minibatch=64),
     horizon=200,

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.credit import Floats, cell_mean, cells
+from algorithms.credit import cells
 from algorithms.gae import whitened
+from algorithms.groups import Floats, cell_mean
 from algorithms.learner import Adam
 from algorithms.losses import Anneal, Clipped
 from algorithms.parts import Credit, Credited, Memory, Method

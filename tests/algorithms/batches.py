@@ -28,6 +28,8 @@ def batch_of(rewards: list[list[list[float]]], games: list[int] | None = None) -
             "match.seed": np.arange(len(rewards), dtype=np.uint64),
             "match.end": np.zeros(len(rewards), np.int64),
             "seat.learn": np.ones(len(turns), bool),
+            "seat.outcome": np.asarray([float(sum(own)) for own in turns]),
+            "match.sample": np.arange(len(rewards)),
         },
         starts={"turn": starts_of(lengths), "seat": np.arange(len(rewards) + 1) * seats},
         tables={"game": ["a", "b"]},

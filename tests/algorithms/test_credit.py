@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algorithms.credit import TurnLevel, return_to_go
+from algorithms.credit import TurnLevel
+from algorithms.groups import return_to_go
 from tests.algorithms.batches import batch_of
 
 PLAIN = TurnLevel(shrink=0.0, baseline="turn")

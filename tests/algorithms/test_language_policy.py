@@ -40,7 +40,7 @@ def mixed(spec, matches=30):
     with torch.no_grad():
         for parameter in agent.model.parameters():
             parameter.mul_(0.97)
-    batch = GameReward().channels(Batch.concat([first, second]), {spec: 2.0})
+    batch = GameReward().channels(Batch.concat([first, second]), {spec: 2.0}, {})
     return agent, batch, TurnLevel().assign(batch, {}).advantage
 
 

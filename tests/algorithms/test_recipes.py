@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algorithms.composed import Composed
-from algorithms.credit import Grouped, RunningBaseline, SeatMean, TurnLevel
+from algorithms.credit import RunningBaseline, SeatMean, TurnLevel
+from algorithms.estimators import Centre, Standardise
 from algorithms.gae import BiLevelGAE, TurnGAE, whitened
 from algorithms.losses import Clipped, Reinforce, weights_of
 from algorithms.parts import Choices
 from algorithms.recipes.marshal_code import ReleasedPipeline
+from algorithms.terms import Term, Terms
 from marl_llm import registry
 from marl_llm.agents.pool import AgentPool
 from marl_llm.algorithm import Setup
@@ -31,6 +33,10 @@ OUTCOMES = [1, -1, 1, 1]
 
 def advantage(credit, batch, memory=None):
     return credit.assign(batch, {} if memory is None else memory).advantage
+
+
+def grouped(estimator=None):
+    return Terms(terms=(Term(estimator=estimator or Standardise()),))
 
 
 def zero_sum(outcomes):
@@ -115,7 +121,7 @@ def test_running_means_do_not_depend_on_the_order_in_which_matches_finish():
     assert first[order].tolist() == second.tolist()
 
 
-@pytest.mark.parametrize("credit", [RunningBaseline(), Grouped()])
+@pytest.mark.parametrize("credit", [RunningBaseline(), grouped()])
 def test_a_seat_that_never_moved_has_no_outcome(credit):
     played, memory = batch_of([[[1.0], [2.0]], [[3.0], []], [[5.0], [4.0]]]), {}
     a = advantage(credit, on_one_deal(played), memory)
@@ -137,20 +143,20 @@ def test_unstable_baselines_subtract_what_has_taken_in_the_outcome():
 def test_grpo_standardises_one_seat_on_one_deal():
     """[1,0,0]: ddof 1 gives 1.1547, -.57735; ddof 0 gives 1.41421, -.70711; every turn of a match gets it."""
     batch = on_one_deal(batch_of([[[1.0]], [[0.0, 0.0]], [[0.0]]]))
-    assert advantage(Grouped(eps=0.0), batch) == pytest.approx([1.1547, -0.57735, -0.57735, -0.57735], abs=1e-4)
-    assert advantage(Grouped(eps=0.0, ddof=0), batch)[0] == pytest.approx(2**0.5, abs=1e-5)
+    assert advantage(grouped(Standardise(eps=0.0)), batch) == pytest.approx([1.1547, -0.57735, -0.57735, -0.57735], abs=1e-4)
+    assert advantage(grouped(Standardise(eps=0.0, ddof=0)), batch)[0] == pytest.approx(2**0.5, abs=1e-5)
     alone = batch_of([[[2.0]], [[2.0]]])
-    assert advantage(Grouped(), alone).tolist() == [0, 0]
-    assert advantage(Grouped(singleton="raw"), alone).tolist() == [2, 2]
-    assert advantage(Grouped(), on_one_deal(alone)).tolist() == [0, 0], "a group of equal outcomes"
+    assert advantage(grouped(), alone).tolist() == [0, 0]
+    assert advantage(grouped(Standardise(alone="raw")), alone).tolist() == [2, 2]
+    assert advantage(grouped(), on_one_deal(alone)).tolist() == [0, 0], "a group of equal outcomes"
 
 
 @pytest.mark.parametrize(
     ("credit", "expected"),
     [
-        (Grouped(), [1.5, -0.5]),
-        (Grouped(ddof=0), [1.73205, -0.57735]),
-        (Grouped(deviation=False), [0.75, -0.25]),
+        (grouped(), [1.5, -0.5]),
+        (grouped(Standardise(ddof=0)), [1.73205, -0.57735]),
+        (grouped(Centre()), [0.75, -0.25]),
         (TurnLevel(baseline="seat"), [1, -1 / 3]),
     ],
     ids=["GRPO", "GRPO ddof 0", "Dr. GRPO", "RLOO"],
@@ -163,12 +169,12 @@ def test_one_success_in_four(credit, expected):
 def test_zero_sum_seats_do_not_share_a_group():
     """Per seat [.5, .5, .5, -1.5]; all eight outcomes together have mean 0, which is no baseline at all."""
     batch = on_one_deal(zero_sum([1, 1, 1, -1]))
-    assert advantage(Grouped(deviation=False), batch).reshape(4, 2)[:, 0] == pytest.approx([0.5, 0.5, 0.5, -1.5])
+    assert advantage(grouped(Centre()), batch).reshape(4, 2)[:, 0] == pytest.approx([0.5, 0.5, 0.5, -1.5])
     joint = advantage(TurnLevel(baseline="game", shrink=0.0), batch).reshape(4, 2)
     assert joint == pytest.approx(8 / 7 * np.asarray([[r, -r] for r in (1, 1, 1, -1)]))
 
 
-@pytest.mark.parametrize("credit", [SeatMean(), ReleasedPipeline(), Grouped(), TurnLevel(), RunningBaseline(steps=True, rate=0.0)])
+@pytest.mark.parametrize("credit", [SeatMean(), ReleasedPipeline(), grouped(), TurnLevel(), RunningBaseline(steps=True, rate=0.0)])
 def test_equal_outcomes_teach_nothing(credit):
     assert advantage(credit, on_one_deal(batch_of([[[0.3]]] * 5))) == pytest.approx([0] * 5, abs=1e-6)
 
@@ -176,7 +182,7 @@ def test_equal_outcomes_teach_nothing(credit):
 @given(st.lists(st.integers(-5, 5), min_size=2, max_size=9), st.floats(0.1, 9), st.floats(-9, 9))
 def test_grpo_is_affine_invariant(outcomes, scale, shift):
     a, b = (
-        advantage(Grouped(eps=0.0), on_one_deal(batch_of([[[float(r)]] for r in x])))
+        advantage(grouped(Standardise(eps=0.0)), on_one_deal(batch_of([[[float(r)]] for r in x])))
         for x in (outcomes, np.asarray(outcomes) * scale + shift)
     )
     if len(set(outcomes)) > 1:
@@ -188,7 +194,7 @@ def test_leave_one_out_is_the_centred_group_stretched(outcomes):
     batch = on_one_deal(batch_of([[[r]] for r in outcomes]))
     n = len(outcomes)
     rloo = advantage(TurnLevel(baseline="seat"), batch)
-    assert rloo == pytest.approx(n / (n - 1) * advantage(Grouped(deviation=False), batch), abs=1e-9)
+    assert rloo == pytest.approx(n / (n - 1) * advantage(grouped(Centre()), batch), abs=1e-9)
 
 
 def test_outcome_equals_return_to_go_where_reward_comes_at_the_end():
@@ -353,7 +359,7 @@ def test_running_means_are_kept(tmp_path):
     run(algorithm, range(2))
     algorithm.save(tmp_path)
     assert load_json(tmp_path / "memory.json") == algorithm.memory
-    assert set(algorithm.memory) == {"kuhn_poker/0", "kuhn_poker/1"}
+    assert set(algorithm.memory["credit"]) == {"kuhn_poker/0", "kuhn_poker/1"}
 
 
 def test_groups_share_the_deal_and_not_the_draws():

@@ -31,7 +31,7 @@ def test_channels_by_hand():
     batch = batch_of([[[2.0, -1.0]], [[3.0, 0.0]]], games=[0, 1])
     faults = np.asarray([OK, ILLEGAL, UNPARSABLE, TRUNCATED])
     batch = batch.with_columns(**{"turn.reward": batch["turn.game"], "turn.fault": faults})
-    paid = GameReward(legal=0.1, illegal=-0.5, unparsable=-2.0).channels(batch, {"a": 2.0, "b": 4.0})
+    paid = GameReward(legal=0.1, illegal=-0.5, unparsable=-2.0).channels(batch, {"a": 2.0, "b": 4.0}, {})
     assert paid["turn.game"].tolist() == [1.0, -0.5, 0.75, 0.0]
     assert paid["turn.format"].tolist() == [0.1, -0.5, -2.0, -2.0]
-    assert GameReward(scaled=False).channels(batch, {"a": 2.0, "b": 4.0})["turn.game"].tolist() == [2.0, -1.0, 3.0, 0.0]
+    assert GameReward(scaled=False).channels(batch, {"a": 2.0, "b": 4.0}, {})["turn.game"].tolist() == [2.0, -1.0, 3.0, 0.0]

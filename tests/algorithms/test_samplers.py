@@ -39,7 +39,7 @@ def test_half_the_deals_are_against_the_past_in_every_seat(tmp_path):
     assert sum(count for players, count in seatings.items() if players[0] == "self") == 48
     assert sum(count for players, count in seatings.items() if players[1] == "self") == 48
     assert all(match.learn == {seat for seat, name in enumerate(match.players) if name == "self"} for match in matches)
-    mirror = SelfPlay(matches=64).plan(4, algorithm.setup)
+    mirror = SelfPlay(matches=64).plan(4, algorithm.setup, {})
     assert [match.seed for match in matches] == [match.seed for match in mirror]
 
 
@@ -47,7 +47,7 @@ def test_share_one_and_share_none(tmp_path):
     assert all("self@0" in match.players for match in composed(LeaguePlay(share_of_past=1.0), tmp_path).plan(0))
     mirror = SelfPlay(matches=32, opening=3)
     algorithm = composed(LeaguePlay(mirror=mirror, share_of_past=0.0), tmp_path)
-    assert algorithm.plan(0) == mirror.plan(0, algorithm.setup)
+    assert algorithm.plan(0) == mirror.plan(0, algorithm.setup, {})
 
 
 def test_anchors_hold_the_seats_they_were_given(tmp_path):
@@ -76,7 +76,7 @@ def test_a_deal_s_group_is_seated_alike(tmp_path):
 
 def test_no_league_is_told():
     with pytest.raises(UserError, match="marl-llm train"):
-        LeaguePlay().plan(0, Setup(("kuhn_poker",), registry.game, "tabular", 0))
+        LeaguePlay().plan(0, Setup(("kuhn_poker",), registry.game, "tabular", 0), {})
 
 
 def spoiled(batch: Batch, learner: str = "self") -> Batch:
