@@ -104,6 +104,11 @@ def outcome(batch: Batch, channel: str) -> Floats:
     return total[batch.starts["turn"][1:]] - total[batch.starts["turn"][:-1]]
 
 
+def success(batch: Batch) -> Floats:
+    """1 where a seat's return is above 0, a half where it is 0, else 0; shape [seats]."""
+    return 0.5 + 0.5 * np.sign(np.round(batch["seat.return"], 9))
+
+
 def learning(batch: Batch) -> NDArray[np.bool_]:
     """Whether a seat has a turn to learn from in its match; shape [seats]."""
     return segment_sum(batch["turn.learn"].astype(bool), batch.starts["turn"]) > 0
@@ -130,7 +135,43 @@ def cell_mean(cell: NDArray[np.int64], values: Floats, counted: NDArray[np.bool_
 
 def standardised(cell: NDArray[np.int64], values: Floats, counted: NDArray[np.bool_], ddof: int, eps: float) -> Floats:
     """For every row (value - mean) / (deviation + eps) over the counted rows of its cell; 0 where these are equal, or ``ddof`` or fewer."""
-    away = values - cell_mean(cell, values, counted)
+    away, spread = values - cell_mean(cell, values, counted), cell_deviation(cell, values, counted, ddof)
+    return np.divide(away, spread + eps, out=np.zeros(len(away)), where=spread > 1e-12)
+
+
+def cell_deviation(cell: NDArray[np.int64], values: Floats, counted: NDArray[np.bool_], ddof: int) -> Floats:
+    """For every row the standard deviation over the counted rows of its cell, 0 where these are ``ddof`` or fewer."""
     left = cell_sum(cell, np.ones(len(cell)), counted) - ddof
-    spread = np.sqrt(cell_sum(cell, np.square(away), counted) / np.maximum(left, 1))
-    return np.divide(away, spread + eps, out=np.zeros(len(away)), where=(spread > 1e-12) & (left > 0))
+    squares = cell_sum(cell, np.square(values - cell_mean(cell, values, counted)), counted)
+    return np.where(left > 0, np.sqrt(squares / np.maximum(left, 1)), 0.0)
+
+
+def cell_max(cell: NDArray[np.int64], values: Floats, counted: NDArray[np.bool_]) -> Floats:
+    """For every row the largest value among the counted rows of its cell, -inf where there is none."""
+    _, place = np.unique(cell, return_inverse=True)
+    most = np.full(int(place.max(initial=-1)) + 1, -np.inf)
+    np.maximum.at(most, place[counted], values[counted])
+    return most[place]
+
+
+def ranked(cell: NDArray[np.int64], values: Floats, counted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Place of every counted row among those of its cell, 0 for the least value; equal values stand in order of rows."""
+    order, place = np.lexsort((values, ~counted, cell)), np.arange(len(cell))
+    begins = np.diff(cell[order], prepend=cell[order][:1] - 1) != 0
+    rank = np.empty(len(cell), np.int64)
+    rank[order] = place - np.maximum.accumulate(np.where(begins, place, 0))
+    return rank
+
+
+def once(cell: NDArray[np.int64], counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The first counted row of every cell: what a cell has in common then counts once."""
+    rows = np.flatnonzero(counted)
+    first = np.zeros(len(cell), bool)
+    first[rows[np.unique(cell[rows], return_index=True)[1]]] = True
+    return first
+
+
+def trajectory_mean(batch: Batch, column: str) -> Floats:
+    """Mean of a turn-level column over the learned turns of each seat of a match, 0 where it has none; shape [seats]."""
+    learned, starts = batch["turn.learn"].astype(bool), batch.starts["turn"]
+    return segment_sum(np.where(learned, batch[column], 0.0), starts) / np.maximum(segment_sum(learned, starts), 1)

@@ -59,6 +59,9 @@ class Groups(Sampler):
         ]
 
 
+GROUPS = Groups()
+
+
 @dataclass(frozen=True, kw_only=True)
 class LeaguePlay(Sampler):
     """Self-play in which a share of the deals is played against past policies, and anchors may hold seats of their own.
