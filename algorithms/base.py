@@ -13,8 +13,9 @@ from marl_llm.errors import MissingExtra, UserError
 from marl_llm.seeding import fold
 
 
-def make_policy(setup: Setup, language: Language) -> Policy:
-    """From ``setup.model``: ``tiny`` (made for the games), ``smollm2``, ``tabular``, or a Hugging Face folder."""
+def make_policy(setup: Setup, language: Language, *, spread: bool = False) -> Policy:
+    """From ``setup.model``: ``tiny`` (made for the games), ``smollm2``, ``tabular``, or a Hugging Face folder. With ``spread`` its agent
+    records the probabilities of all legal moves."""
     games = [setup.load(spec) for spec in setup.games]
     if setup.model == "tabular":
         from algorithms.tabular import TabularPolicy
@@ -25,6 +26,7 @@ def make_policy(setup: Setup, language: Language) -> Policy:
         return TabularPolicy(games[0].info)
     from algorithms.language import LanguagePolicy
     from marl_llm.agents.language import agent_of
+    from marl_llm.agents.talking import TalkingAgent
     from marl_llm.inference.folder import read
     from marl_llm.inference.smollm import smollm2
     from marl_llm.inference.tiny import tiny
@@ -42,7 +44,10 @@ def make_policy(setup: Setup, language: Language) -> Policy:
     model, tokenizer = read(folder)
     model = model.to(getattr(torch, language.dtype))
     adapted = with_adapters(model, language.lora, setup.seed) if language.lora else None
-    return LanguagePolicy(agent_of(model, tokenizer, language), adapted, folder)
+    agent = agent_of(model, tokenizer, language)
+    if isinstance(agent, TalkingAgent):
+        agent.chooser.spread = spread
+    return LanguagePolicy(agent, adapted, folder)
 
 
 def with_adapters(model: Any, rank: int, seed: int) -> Any:

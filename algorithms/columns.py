@@ -22,6 +22,9 @@ from marl_llm.ragged import segment_sum
 from marl_llm.records import Batch
 
 CRITIC, REFERENCE = "turn.value", "turn.reference"
+LEGAL = ("legal.action", "legal.logp")
+"""All legal moves and their probabilities, which tables record, and language models that choose are made to."""
+HINTS = {REFERENCE: "give a loss with a reference, such as --loss.kl 0.01", **dict.fromkeys(LEGAL, "add --language.reply choose")}
 
 
 def logp(batch: Batch) -> Floats:
@@ -51,12 +54,13 @@ def check(method: Method) -> None:
     known = {*DERIVED, CRITIC}
     if method.loss.reference is not None:
         known.add(REFERENCE)
+    if method.language.reply == "choose":
+        known.update(LEGAL)
     for part in (method.reward, *method.shaping, method.credit):
         for name in part.reads:
             if name not in known:
                 where = f"{type(part).__name__} reads the column {name}, which nothing before it writes"
-                hint = "give a loss with a reference, such as --loss.kl 0.01" if name == REFERENCE else "put a reward that does before it"
-                raise Unsuitable(f"{where}; {hint}")
+                raise Unsuitable(f"{where}; {HINTS.get(name, 'put a reward that does before it')}")
         known |= set(part.writes)
 
 

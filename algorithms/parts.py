@@ -63,6 +63,10 @@ class Sampler:
         """Further matches of the iteration, now that all of ``ended`` have been played: forks of them, or more where they are too few."""
         return ()
 
+    def notes(self, setup: Setup, memory: Memory) -> tuple[str, ...]:
+        """What every seat of a language model is told in this iteration after the rules; nothing changes where there is none."""
+        return ()
+
     def accept(self, batch: Batch, memory: Memory) -> Batch:
         """The matches of an iteration that are learned from. Here alone ``memory`` may change: an iteration that is interrupted is
         played again."""
@@ -97,9 +101,31 @@ class Credit(Part):
     def reads(self) -> tuple[str, ...]:
         return ("turn.game", "turn.format")
 
+    def start(self, setup: Setup) -> Crediting:
+        """What gives credit in a run: this itself, or what learns beside the policy; ``Unsuitable`` for games that it is not for."""
+        return self
+
     def assign(self, batch: Batch, memory: Memory) -> Credited:
         """``memory`` is empty in the first iteration of a run, and changed in place."""
         raise NotImplementedError
+
+    def save(self, folder: Path) -> None:
+        """There is nothing but ``memory``."""
+
+    def load(self, folder: Path) -> None:
+        """There is nothing but ``memory``."""
+
+
+class Crediting(Protocol):
+    """A credit at work, with what it has learned."""
+
+    def assign(self, batch: Batch, memory: Memory) -> Credited: ...
+
+    def save(self, folder: Path) -> None:
+        """Into an existing folder."""
+        ...
+
+    def load(self, folder: Path) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -303,6 +329,8 @@ class Method:
     loss: Loss
     learner: Learner
     language: Language = Language()
+    learners: Literal["shared", "seat"] = "shared"
+    """One policy with its learner for all seats, or one for every seat."""
     horizon: int
     """Iterations that schedules are laid over; a run of other length stops early or goes on with the last values."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class FreeAgent:
 
     def __init__(self, model: Any, tokenizer: Any, speech: Speech) -> None:
         self.model, self.tokenizer, self.speech = model.eval(), tokenizer, speech
-        self.chat = Chat(tokenizer, free=speech.reply == "free")
+        self.chat = Chat(tokenizer, free=speech.reply == "free", notes=speech.notes)
         self.version = 0
         self.decoder = Decoder(model, self.chat.ends)
         self._asked: dict[int, tuple[_Asked, int]] = {}
@@ -53,6 +53,11 @@ class FreeAgent:
         if len(self.decoder):
             raise ValueError(f"{len(self.decoder)} replies are under way; update the weights between matches")
         self.version += 1
+
+    def told(self, notes: tuple[str, ...]) -> None:
+        """Other notes from now on, see ``Speech``."""
+        self.speech = replace(self.speech, notes=notes)
+        self.chat.tell(notes)
 
     def policy(self, request: Request) -> Ragged:
         raise TypeError("a language model that answers freely has no policy over the legal actions, so it cannot be evaluated exactly")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,21 @@ class LanguageAgent(Immediate):
     def __init__(self, model: Any, tokenizer: Any, speech: Speech = CHOOSE) -> None:
         super().__init__()
         self.model, self.tokenizer, self.speech = model.eval(), tokenizer, speech
-        self.chat = Chat(tokenizer, free=speech.reply == "free")
+        self.chat = Chat(tokenizer, free=speech.reply == "free", notes=speech.notes)
         self.version = 0
+        self.spread = False
+        """Whether the probabilities of all legal moves are recorded, as ``legal.action`` and ``legal.logp``."""
         self._known: dict[int, tuple[Prompted, list[NDArray[np.float64]]]] = {}
 
     def updated(self) -> None:
         """The weights have changed: forget what was computed with the old ones."""
         self.version += 1
+        self._known.clear()
+
+    def told(self, notes: tuple[str, ...]) -> None:
+        """Other notes from now on, see ``Speech``."""
+        self.speech = replace(self.speech, notes=notes)
+        self.chat.tell(notes)
         self._known.clear()
 
     def policy(self, request: Request) -> Ragged:
@@ -58,9 +67,12 @@ class LanguageAgent(Immediate):
     def decide(self, request: Request) -> Decision:
         decisions, of = self._decisions(request)
         scored = self._scored(decisions)
-        policy = Ragged.of([np.exp(decision.trie.log_probs(nodes)) for decision, nodes in scored], np.float64)
+        logp = Ragged.of([decision.trie.log_probs(nodes) for decision, nodes in scored], np.float64)
+        policy = Ragged(np.exp(logp.data), logp.starts)
         choice = draw(policy.take(of), request.seed)
         record = _replies(scored, policy.starts[of] + choice)
+        if self.spread:
+            record |= {"legal.action": request.legal, "legal.logp": logp.take(of)}
         record["turn.stream"] = of
         record["turn.prompt_end"] = np.asarray([len(decision.prompt) for decision in decisions])[of]
         streams = Ragged.of([decision.prompt for decision in decisions], np.int32)

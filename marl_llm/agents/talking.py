@@ -36,6 +36,12 @@ class TalkingAgent:
         self.speaker.updated()
         self.chooser.updated()
 
+    def told(self, notes: tuple[str, ...]) -> None:
+        """Other notes from now on, see ``Speech``."""
+        self.speaker.told(notes)
+        self.chooser.told(notes)
+        self.speech = self.chooser.speech
+
     def policy(self, request: Request) -> Ragged:
         return self.chooser.policy(request)
 

@@ -37,18 +37,23 @@ class Chat:
     """Renders decisions: the rules as system message, the current view (after the seat's own ``past``, if given) as user message.
 
     Where the model answers ``free``ly it is told the legal moves in the form of answers, after examples of no game. A template
-    that knows no system message gets the rules at the head of the user's.
+    that knows no system message gets the rules at the head of the user's. ``notes`` follow the rules, see ``Speech``.
     """
 
-    def __init__(self, tokenizer: Any, *, free: bool = False, cache: int = 200_000) -> None:
+    def __init__(self, tokenizer: Any, *, free: bool = False, notes: tuple[str, ...] = (), cache: int = 200_000) -> None:
         """UserError for a tokenizer without a chat template, or without a token that ends a reply."""
         if tokenizer.chat_template is None:
             raise UserError(f"the model {tokenizer.name_or_path!r} has no chat template; expected an instruction-tuned model's folder")
-        self.tokenizer, self.free = tokenizer, free
+        self.tokenizer, self.free, self.notes = tokenizer, free, notes
         self.decision = lru_cache(cache)(self._decision)
         self.reply = lru_cache(cache)(self._reply)
         self.more = lru_cache(cache)(self._more)
         self.rules = lru_cache(1024)(lambda game, seat: game.rules(seat))
+
+    def tell(self, notes: tuple[str, ...]) -> None:
+        """Decisions are rendered with these notes from now on."""
+        self.notes = notes
+        self.decision.cache_clear()
 
     @property
     def end(self) -> int:
@@ -83,7 +88,8 @@ class Chat:
     def messages(self, game: Game, seat: Seat, text: str, moves: tuple[str, ...], past: Past = ()) -> list[dict[str, str]]:
         """The conversation that asks for one move."""
         asks = [self.question(f"{read}\nYou {done}.", ()) for read, done in past]
-        talk = [{"role": "system", "content": self.rules(game, seat)}]
+        note = self.notes[seat] if seat < len(self.notes) else ""
+        talk = [{"role": "system", "content": f"{self.rules(game, seat)}\n\n{note}" if note else self.rules(game, seat)}]
         for shown in EXAMPLES if self.free else ():
             talk += [{"role": "user", "content": self.question("", shown).strip()}, {"role": "assistant", "content": _answer(shown[-1])}]
         talk.append({"role": "user", "content": "\n\n".join([*asks, self.question(text, moves)])})

@@ -18,8 +18,11 @@ class Speech:
     """What is asked: the current view; the seat's earlier views and moves as well; or a conversation that grows turn by turn."""
     max_new: int = 64
     """Most tokens of a free reply; of a message, if the game does not allow fewer."""
+    notes: tuple[str, ...] = ()
+    """What each seat is told after the rules, one text a seat, such as advice; or nothing."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "notes", tuple(self.notes))
         if self.max_new < 1:
             raise UserError(f"max_new is {self.max_new}; expected at least 1 token for a reply")
 
