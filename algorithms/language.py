@@ -148,7 +148,7 @@ class LanguagePolicy:
 
 class _Tokens:
     """The learned tokens of a batch: ``token`` and ``turn`` rows; 64-bit hashes of the tokens before each (``prefix``), of its
-    whole ``context``: those, its support, the version that it was sampled by; and of the ``unit`` it is learned in.
+    whole ``context``: those, its support, the player and version that it was sampled by; and of the ``unit`` it is learned in.
 
     A token sampled from the ``whole`` vocabulary has none but its own probability: its context is its place in that reply.
     Faulty attempts are learned from where their tokens were free; a legal reply cannot be faulty.
@@ -173,6 +173,9 @@ class _Tokens:
         self.unit = np.where(self.whole, fold(prompt, reply, 1)[self.token], prompt[self.token])
         told = np.where(self.whole, fold(reply, place)[self.token], support_hash[self.token])
         self.context = fold(self.prefix, told, version[self.token])
+        player = batch["seat.player"][batch.up("turn", "seat")][self.turn]
+        if len(player) and (player != player[0]).any():  # past policies count their versions anew
+            self.context = fold(self.context, player)
 
     def rows(self, first: NDArray[np.int64]) -> tuple[list[NDArray[np.int32]], NDArray[np.int64], NDArray[np.int64]]:
         """Token rows that pass through the contexts of the tokens ``first``: rows, each context's row, and its position.

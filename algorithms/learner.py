@@ -66,12 +66,14 @@ class GradientLearner:
         reference = None if self.loss.reference is None else self._reference_log_probs(choices)
         figures: dict[str, float] = {}
         for epoch in range(self.settings.epochs):
-            if self.loss.joint:
+            compared: dict[str, float] = {}
+            if self.loss.joint and len(choices.turn):
                 there = None if reference is None else reference[choices.context, choices.place]
                 now = self._log_probs(choices)[choices.context, choices.place]
-                gain = self.loss.gains(now, choices, there, credited, batch)
-            for contexts in [np.arange(len(choices.old))] if self.loss.joint else self._minibatches(choices, step, epoch):
-                found = self._step(choices, contexts, gain, target, reference, progress)
+                gain, told = self.loss.gains(now, choices, there, credited, batch)
+                compared = {name: figure.item() for name, figure in told.items()}
+            for contexts in self._minibatches(choices, step, epoch):
+                found = self._step(choices, contexts, gain, target, reference, progress) | compared
                 figures = {**found, "logp_gap": figures.get("logp_gap", found["logp_gap"])}
         if self.bad_in_a_row == 0:
             self.good = self._copy()
@@ -81,9 +83,10 @@ class GradientLearner:
         return {**figures, **self.loss.settings(progress), "learning_rate": rate, **counts}
 
     def _minibatches(self, choices: Choices, step: int, epoch: int) -> list[NDArray[np.int64]]:
-        """The contexts of all units in parts of nearly equal numbers of units; in an order of the step's own where they do not fit one."""
+        """The contexts of all units in parts of nearly equal numbers of units; in an order of the step's own where they do not fit one. A
+        joint loss has one part."""
         units = int(choices.unit.max(initial=-1)) + 1
-        parts = -(-units // self.settings.minibatch)
+        parts = min(units, 1) if self.loss.joint else -(-units // self.settings.minibatch)
         order = np.arange(units) if parts < 2 else generator(self.seed, step, epoch).permutation(units)
         part_of = np.zeros(units, np.int64)
         for number, chosen in enumerate(np.array_split(order, max(parts, 1))):

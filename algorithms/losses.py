@@ -90,7 +90,7 @@ class Clipped(Loss):
     constant: float = 1.0
     """What turns' sums are divided by, where ``mean`` is "constant"."""
     kl: float = 0.0
-    """Weight of the k3 estimate exp(d) - 1 - d, d = log reference - log pi at the sampled token, to the policy that training began with."""
+    """Weight of the penalty ``k3`` to the policy that training began with."""
 
     @property
     def reference(self) -> float | None:
@@ -110,8 +110,7 @@ class Clipped(Loss):
         figures = {"clipped": clipped, "kl_old": (choices.weight * (change.exp() - 1 - change)).sum(), "entropy": entropy(logp, choices)}
         loss = -(choices.weight * gain).sum()
         if reference is not None:
-            away = (reference[choices.context, choices.place] - now).clamp(-K3_LIMIT, K3_LIMIT)
-            figures["kl_reference"] = (choices.weight * (away.exp() - 1 - away).clamp(max=K3_LIMIT)).sum()
+            figures["kl_reference"] = (choices.weight * k3(now, reference[choices.context, choices.place])).sum()
             loss = loss + self.kl * figures["kl_reference"]
         return loss, figures
 
@@ -157,6 +156,12 @@ def weights_of(mean: Mean, constant: float, choices: Choices, batch: Batch) -> N
     at = np.unique(trajectory, return_index=True)[1]
     trajectories_of = np.bincount(seat[at])
     return 1 / (np.count_nonzero(trajectories_of) * trajectories_of[seat] * turns_of[trajectory] * _sizes(turn))
+
+
+def k3(logp: Tensor, other: Tensor) -> Tensor:
+    """exp(d) - 1 - d, d = log other - log pi at the sampled token: an estimate of KL(pi || other) that is never negative."""
+    away = (other - logp).clamp(-K3_LIMIT, K3_LIMIT)
+    return (away.exp() - 1 - away).clamp(max=K3_LIMIT)
 
 
 def divergence(logp: Tensor, other: Tensor, choices: Choices) -> Tensor:

@@ -234,9 +234,9 @@ class Loss:
         """How much each choice counts, shape [N]: their mean unless told."""
         return np.full(len(choices.turn), 1 / max(len(choices.turn), 1))
 
-    def gains(self, logp: Tensor, choices: Choices, reference: Tensor | None, credited: Credited, batch: Batch) -> Tensor:
+    def gains(self, logp: Tensor, choices: Choices, reference: Tensor | None, credited: Credited, batch: Batch) -> Minimised:
         """Of a joint loss, what stands for the advantage in ``value``, [N], at the policy as it is: minus the derivative by each choice's
-        log-probability ``logp`` [N]; ``reference`` [N]."""
+        log-probability ``logp`` [N]; ``reference`` [N]. And figures to log."""
         raise NotImplementedError
 
     def value(self, logp: Tensor, choices: Choices, advantage: Tensor, reference: Tensor | None, progress: float) -> Minimised:

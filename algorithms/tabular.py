@@ -63,7 +63,8 @@ class Table(Immediate):
 
 
 class TabularPolicy:
-    """The table as a trainable policy. A choice is a whole move, a context a key with its legal actions."""
+    """The table as a trainable policy. A choice is a whole move, a context a key with its legal actions and who played
+    there."""
 
     def __init__(self, info: GameInfo) -> None:
         assert isinstance(info.action, Discrete)
@@ -74,9 +75,11 @@ class TabularPolicy:
 
     def choices(self, batch: Batch) -> Choices:
         turns = np.flatnonzero(batch["turn.learn"] & (batch["turn.fault"] == 0))
-        codes, first, of = np.unique(batch["turn.key"][turns], return_index=True, return_inverse=True)
+        players = len(batch.tables["player"])  # those of past policies drew from their own distributions
+        codes = batch["turn.key"][turns] * players + batch["seat.player"][batch.up("turn", "seat")[turns]]
+        codes, first, of = np.unique(codes, return_index=True, return_inverse=True)
         action, logp = (batch.ragged(f"legal.{name}").take(turns[first]) for name in ("action", "logp"))
-        self._row = np.asarray(self.agent.rows([batch.tables["key"][code] for code in codes.tolist()]))
+        self._row = np.asarray(self.agent.rows([batch.tables["key"][code // players] for code in codes.tolist()]))
         self._support = padded(action, -1).astype(np.int64)
         place = (self._support[of] == batch["turn.action"][turns, None]).argmax(1)
         old = torch.from_numpy(padded(logp, -np.inf))
