@@ -45,7 +45,7 @@ class Centre(Estimator):
     alone: Alone = "zero"
 
     def estimate(self, rows: Rows, memory: Memory) -> Floats:
-        return _with_alone(self.alone, rows, rows.value - rows.mean - self.shift)
+        return with_alone(self.alone, rows, rows.value - rows.mean - self.shift)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Standardise(Estimator):
     alone: Alone = "zero"
 
     def estimate(self, rows: Rows, memory: Memory) -> Floats:
-        return _with_alone(self.alone, rows, standardised(rows.group, rows.value, rows.counted, self.ddof, self.eps))
+        return with_alone(self.alone, rows, standardised(rows.group, rows.value, rows.counted, self.ddof, self.eps))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,9 @@ class LeaveOneOut(Estimator):
     alone: Alone = "raw"
 
     def estimate(self, rows: Rows, memory: Memory) -> Floats:
-        return _with_alone(self.alone, rows, rows.value - leave_one_out(rows.group, rows.value, rows.counted)[1])
+        return with_alone(self.alone, rows, rows.value - leave_one_out(rows.group, rows.value, rows.counted)[1])
 
 
-def _with_alone(alone: Alone, rows: Rows, advantage: Floats) -> Floats:
+def with_alone(alone: Alone, rows: Rows, advantage: Floats) -> Floats:
+    """``advantage``, but for rows that are alone in their group."""
     return np.where(rows.size < 2, rows.value if alone == "raw" else 0.0, advantage)

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from algorithms.estimators import Estimator, Standardise
-from algorithms.groups import Floats, Key, Level, Rows, cell_mean, group_of, learning, return_to_go
+from algorithms.groups import KEYS, Floats, Key, Level, Rows, cell_mean, group_of, learning, return_to_go
 from algorithms.parts import Credit, Credited, Memory
 from marl_llm.records import Batch
 
@@ -91,8 +91,24 @@ class Pool(Finish):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EntropyBonus(Finish):
+    """A + min(weight x H, |A| / cap), H the mean entropy of the turn's choices as sampled (Cheng et al. 2025, arXiv 2506.14758): an
+    uncertain turn is encouraged, and ``cap`` above 1 lets no sign change."""
+
+    weight: float = 0.4
+    cap: float = 2.0
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("turn.entropy",)
+
+    def finish(self, batch: Batch, advantage: Floats) -> Floats:
+        return advantage + np.minimum(self.weight * batch["turn.entropy"], np.abs(advantage) / self.cap)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Terms(Credit):
-    """The sum of some terms. With a loss that compares trajectories, the first term's groups are what it compares."""
+    """The sum of some terms. A loss that compares trajectories compares those that the first term's group puts together."""
 
     terms: tuple[Term, ...] = (Term(),)
     finish: tuple[Finish, ...] = ()
@@ -107,4 +123,5 @@ class Terms(Credit):
         advantage = np.where(counted, sum(term.weight * term.of(batch, memory) for term in self.terms), 0.0)
         for finish in self.finish:
             advantage = np.where(counted, finish.finish(batch, advantage), 0.0)
-        return Credited(advantage, group=group_of(batch, "seat", self.terms[0].group)[batch.up("turn", "seat")])
+        shared = tuple(key for key in self.terms[0].group if KEYS[key][0] != "turn")
+        return Credited(advantage, group=group_of(batch, "seat", shared)[batch.up("turn", "seat")])
