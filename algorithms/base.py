@@ -28,17 +28,8 @@ def make_policy(setup: Setup, language: Language, *, spread: bool = False) -> Po
     from marl_llm.agents.language import agent_of
     from marl_llm.agents.talking import TalkingAgent
     from marl_llm.inference.folder import read
-    from marl_llm.inference.smollm import smollm2
-    from marl_llm.inference.tiny import tiny
 
-    if setup.model in (None, "tiny"):
-        folder = tiny(games, setup.seed, report=setup.report)
-    else:
-        folder = smollm2(setup.report) if setup.model == "smollm2" else Path(str(setup.model))
-    if not (folder / "config.json").exists():
-        raise UserError(
-            f"model {setup.model!r} is neither 'tiny', 'smollm2' nor 'tabular', nor a folder with a config.json; give one of these"
-        )
+    folder = model_folder(setup.model, setup)
     if language.dtype == "bfloat16" and not language.lora:
         raise UserError("bfloat16 rounds away the small steps of training a whole model; add --language.lora 16, or leave float32")
     model, tokenizer = read(folder)
@@ -48,6 +39,20 @@ def make_policy(setup: Setup, language: Language, *, spread: bool = False) -> Po
     if isinstance(agent, TalkingAgent):
         agent.chooser.spread = spread
     return LanguagePolicy(agent, adapted, folder)
+
+
+def model_folder(model: str | None, setup: Setup) -> Path:
+    """The Hugging Face folder of ``tiny`` (made for the games, and what is taken for None), ``smollm2``, or one that is given."""
+    from marl_llm.inference.smollm import smollm2
+    from marl_llm.inference.tiny import tiny
+
+    if model in (None, "tiny"):
+        folder = tiny([setup.load(spec) for spec in setup.games], setup.seed, report=setup.report)
+    else:
+        folder = smollm2(setup.report) if model == "smollm2" else Path(str(model))
+    if not (folder / "config.json").exists():
+        raise UserError(f"model {model!r} is neither 'tiny', 'smollm2' nor 'tabular', nor a folder with a config.json; give one of these")
+    return folder
 
 
 def with_adapters(model: Any, rank: int, seed: int) -> Any:

@@ -16,6 +16,7 @@ from marl_llm.agent import Agent
 from marl_llm.algorithm import Requires, Setup, Unsuitable
 from marl_llm.checkpoint import load_json, save_json
 from marl_llm.errors import UserError
+from marl_llm.game import Discrete, Text
 from marl_llm.matches import Match
 from marl_llm.records import Batch
 
@@ -23,7 +24,7 @@ from marl_llm.records import Batch
 class Composed:
     """The algorithm of a ``Method``: one player, with one policy or one for each seat."""
 
-    requires = Requires(message=True)
+    requires = Requires(action=(Discrete, Text), message=True)
 
     def __init__(self, method: Method, setup: Setup) -> None:
         columns.check(method)
