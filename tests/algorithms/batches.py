@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from marl_llm.ragged import starts_of
@@ -34,3 +36,11 @@ def batch_of(rewards: list[list[list[float]]], games: list[int] | None = None) -
         starts={"turn": starts_of(lengths), "seat": np.arange(len(rewards) + 1) * seats},
         tables={"game": ["a", "b"]},
     )
+
+
+def group_of_matches(rewards: list[Any], deals: list[int] | None = None, columns: dict[str, Any] | None = None) -> Batch:
+    """Matches of one seat, on one deal unless told: each is its reward, or the rewards of its turns."""
+    batch = batch_of([[reward if isinstance(reward, list) else [float(reward)]] for reward in rewards])
+    seeds = np.asarray(deals or [0] * len(rewards), np.uint64)
+    given = {name: np.asarray(values) for name, values in (columns or {}).items()}
+    return batch.with_columns(**{"match.seed": seeds, "seat.return": batch["seat.outcome"], **given})
