@@ -106,8 +106,8 @@ class _Play:
         for entry in entries:
             by_game.setdefault(entry[2].game, []).append(entry)
         for spec, begun in by_game.items():
-            if spec not in self.tables:
-                self.tables[spec] = Table(self.load(spec), spec, self.in_flight)
+            if spec not in self.tables:  # where the plan has come to its end, no more matches than these are ever in progress at once
+                self.tables[spec] = Table(self.load(spec), spec, len(begun) if self.live < self.in_flight else self.in_flight)
             table = self.tables[spec]
             row = table.start(begun, self.code)
             acts = np.bincount(table.boards.acting()[0], minlength=len(table.number))
