@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.groups import cell_mean, cell_sum, group_of, learning, success
-from algorithms.parts import Memory, Sampler
-from algorithms.samplers import GROUPS
+from algorithms.parts import Memory
+from algorithms.samplers import Around
 from marl_llm.algorithm import Setup
 from marl_llm.errors import UserError
 from marl_llm.matches import Match
@@ -24,7 +24,7 @@ LEAST = 1 / 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refill(Sampler):
+class Refill(Around):
     """Plays a game's deals until as many are worth learning from as were planned.
 
     A group is a seat on one deal with the same players. It is learned from where its returns differ and its share of successes lies
@@ -32,8 +32,6 @@ class Refill(Sampler):
     counted so far, and those left over are learned from as well.
     """
 
-    inner: Sampler = GROUPS
-    """The deals, and how often each is played."""
     most: int = 3
     """Deals played at most, in multiples of those planned."""
     low: float = 0.0
@@ -43,9 +41,6 @@ class Refill(Sampler):
     def __post_init__(self) -> None:
         if self.most < 1:
             raise UserError(f"sampler.most is {self.most}; expected at least 1, the deals planned")
-
-    def plan(self, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
-        return self.inner.plan(step, setup, memory)
 
     def react(self, ended: Batch, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
         good, more = _any(ended, self.kept(ended)), []
@@ -62,7 +57,7 @@ class Refill(Sampler):
         return more
 
     def accept(self, batch: Batch, memory: Memory) -> Batch:
-        batch = self.inner.accept(batch, memory)
+        batch = super().accept(batch, memory)
         kept = self.kept(batch)
         learn = batch["turn.learn"].astype(bool) & kept[batch.up("turn", "seat")]
         return batch.with_columns(**{"turn.learn": learn}).take(np.flatnonzero(_any(batch, kept)))

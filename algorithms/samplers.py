@@ -63,11 +63,34 @@ GROUPS = Groups()
 
 
 @dataclass(frozen=True, kw_only=True)
+class Around(Sampler):
+    """A sampler that does something more to the matches of another."""
+
+    inner: Sampler = GROUPS
+    """The matches as they are without it."""
+
+    def plan(self, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
+        return self.inner.plan(step, setup, memory)
+
+    def react(self, ended: Batch, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
+        return self.inner.react(ended, step, setup, memory)
+
+    def accept(self, batch: Batch, memory: Memory) -> Batch:
+        return self.inner.accept(batch, memory)
+
+
+def against(match: Match, opponent: str, seat: Seat) -> Match:
+    """``match`` with ``opponent`` in all seats but ``seat``, which the player holds and alone learns from."""
+    players = tuple(PLAYER if s == seat else opponent for s in range(len(match.players)))
+    return match if opponent == PLAYER else replace(match, players=players, learn=match.learn & {seat})
+
+
+@dataclass(frozen=True, kw_only=True)
 class LeaguePlay(Sampler):
     """Self-play in which a share of the deals is played against past policies, and anchors may hold seats of their own.
 
     On such a deal the player holds one seat, each in turn, and one member of the league all others. It learns from the turns in
-    its own seats alone.
+    its own seats alone, unless told to replay the others'.
     """
 
     mirror: Sampler = SelfPlay()
@@ -82,6 +105,8 @@ class LeaguePlay(Sampler):
     """Draws an iteration; so many past policies at most are in memory."""
     anchors: Mapping[Seat, str] = field(default_factory=dict)
     """Agents by the seat that they hold in every match, such as {1: minimax}."""
+    replay: bool = False
+    """Learn from past policies' turns as well, with the probabilities that they recorded: for losses that are right off the policy."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.share_of_past <= 1:
@@ -93,22 +118,29 @@ class LeaguePlay(Sampler):
     def plan(self, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
         if setup.league is None:
             raise UserError("a LeaguePlay sampler needs a league, and only marl-llm train keeps one; give a recipe with SelfPlay")
-        if step % self.every == 0:
+        if step % self.every == 0 and f"{PLAYER}@{step}" not in setup.league.members:
             setup.league.add(PLAYER, step)
-        matches = self.mirror.plan(step, setup, memory)
+        return self._everyone(self.mirror.plan(step, setup, memory), step, setup)
+
+    def react(self, ended: Batch, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
+        return self._everyone(self.mirror.react(ended, step, setup, memory), step, setup)
+
+    def accept(self, batch: Batch, memory: Memory) -> Batch:
+        return self.mirror.accept(batch, memory)
+
+    def _everyone(self, matches: Sequence[Match], step: int, setup: Setup) -> Sequence[Match]:
+        """``matches`` with everybody in place; those of one deal are seated alike."""
+        assert setup.league is not None
         drawn = {
             spec: setup.league.draw(self.draw, PLAYER, spec, self.opponents, fold(setup.seed, step, k, OPPONENTS))
             for k, spec in enumerate(setup.games)
         }
         number: dict[Spec, dict[int, int]] = {spec: {} for spec in setup.games}
         seated = []
-        for match in matches:  # those of one deal are seated alike
+        for match in matches:
             deals = number[match.game]
             seated.append(self._seated(match, deals.setdefault(match.seed, len(deals)), drawn[match.game]))
         return seated
-
-    def accept(self, batch: Batch, memory: Memory) -> Batch:
-        return self.mirror.accept(batch, memory)
 
     def _seated(self, match: Match, deal: int, members: Sequence[str]) -> Match:
         """``match``, the ``deal``-th of its game, with everybody in place. Deals against past policies are spread evenly; on
@@ -122,4 +154,4 @@ class LeaguePlay(Sampler):
         mine = {free[place]} if after > before else set(free)
         other = members[round_ % len(members)]
         players = tuple(PLAYER if seat in mine else self.anchors.get(seat, other) for seat in range(len(match.players)))
-        return replace(match, players=players, learn=match.learn & mine)
+        return replace(match, players=players, learn=match.learn - set(self.anchors) if self.replay else match.learn & mine)

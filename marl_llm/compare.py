@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -29,6 +30,7 @@ from marl_llm.evaluate import Truth, truth_of
 from marl_llm.game import Game
 from marl_llm.interrupt import interruptible
 from marl_llm.iteration import played
+from marl_llm.league import League
 from marl_llm.matches import self_play
 from marl_llm.play import play
 from marl_llm.progress import progress
@@ -86,11 +88,18 @@ def recipe_of(told: str) -> Recipe:
 
 def run(cell: Cell, settings: Comparison) -> dict[str, Any] | None:
     """Train one cell; its figures, or None if it was interrupted."""
+    with TemporaryDirectory() as folder:
+        return _run(cell, settings, Path(folder))
+
+
+def _run(cell: Cell, settings: Comparison, folder: Path) -> dict[str, Any] | None:
+    """``folder`` is for past policies, where the recipe plays against them."""
     recipe, began = recipe_of(cell.recipe), perf_counter()
-    algorithm = recipe.build(Setup((cell.game,), registry.game, settings.model, cell.seed))
+    league = League(folder, lambda player, into: algorithm.save_past(player, into))
+    algorithm: Algorithm = recipe.build(Setup((cell.game,), registry.game, settings.model, cell.seed, league=league))
     player, agent = next(iter(algorithm.agents.items()))
     game = registry.game(cell.game)
-    pool, truth, done, step = AgentPool(algorithm.agents), truth_of(game, agent), 0, 0
+    pool, truth, done, step = AgentPool(algorithm.agents, league.members), truth_of(game, agent), 0, 0
     curve: list[dict[str, float]] = []
     measured_s, due = 0.0, 0.0
     with progress(settings.matches, f"{cell.recipe} on {cell.game}, seed {cell.seed}") as bar, interruptible() as stopped:
@@ -107,6 +116,7 @@ def run(cell: Cell, settings: Comparison) -> dict[str, Any] | None:
             batch = played(algorithm, step, pool, registry.game, in_flight=settings.in_flight, stop=stopped)
             if stopped():
                 return None
+            league.observe(batch)
             algorithm.learn(batch)
             done, step = done + len(batch), step + 1
             bar.advance(len(batch))
