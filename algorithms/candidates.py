@@ -15,13 +15,14 @@ import numpy as np
 
 from algorithms.groups import cell_mean, combined, group_of
 from algorithms.parts import PLAYER, Memory, RewardTransform, Sampler
-from marl_llm.algorithm import Setup, Unsuitable
+from marl_llm.algorithm import Requires, Setup, Unsuitable
 from marl_llm.errors import UserError
 from marl_llm.matches import Match, self_play
 from marl_llm.records import VOID, Batch
 from marl_llm.seeding import fold
 
 TAG = "candidates"
+OPPONENTS = Requires(utility=("zero_sum", "general"), message=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +37,10 @@ class Candidates(Sampler):
     def plan(self, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
         planned: list[Match] = []
         for k, spec in enumerate(setup.games):
-            seats = setup.load(spec).info.seats
-            if seats != 2:
-                raise Unsuitable(f"candidates meet in pairs, and {spec} has {seats} seats; give a game of 2 seats")
+            info = setup.load(spec).info
+            OPPONENTS.check("a Candidates sampler, where one must beat another,", info)
+            if info.seats != 2:
+                raise Unsuitable(f"candidates meet in pairs, and {spec} has {info.seats} seats; give a game of 2 seats")
             for match in self_play(spec, PLAYER, 2, self.deals, fold(setup.seed, step, k)):
                 planned += [replace(match, streams=pair, tags={TAG: "{} {}".format(*pair)}) for pair in permutations(range(self.size), 2)]
         return planned

@@ -85,9 +85,12 @@ class Diversity(RewardTransform):
         return ("seat.outcome",)
 
     def channels(self, batch: Batch, units: Mapping[str, float], memory: Memory) -> Batch:
-        varied = batch.with_columns(**{"turn.diversity": diversity(batch)})
-        mixed = self.share * batch["seat.outcome"] + (1 - self.share) * trajectory_mean(varied, "turn.diversity")
-        return batch.with_columns(**{"seat.outcome": mixed})
+        varied = trajectory_mean(batch.with_columns(**{"turn.diversity": diversity(batch)}), "turn.diversity")
+        return batch.with_columns(**{"seat.outcome": self.mixed(batch["seat.outcome"], varied)})
+
+    def mixed(self, outcome: Floats, diversity: Floats) -> Floats:
+        """The reward of trajectories, shapes [seats]."""
+        return self.share * outcome + (1 - self.share) * diversity
 
 
 def diversity(batch: Batch) -> Floats:
