@@ -55,6 +55,10 @@ class Composed:
     def _tell(self) -> None:
         """Give the player what the sampler has to say."""
         if notes := self.method.sampler.notes(self.setup, self.memory["sampler"]):
+            if self.setup.model == "tabular":
+                raise Unsuitable(
+                    f"a {type(self.method.sampler).__name__} tells seats something, and a table reads nothing; give --model tiny"
+                )
             self.policy.agent.told(notes)
 
     def plan(self, step: int) -> Sequence[Match]:
