@@ -71,7 +71,7 @@ class Confidence(RewardTransform):
 
 @dataclass(frozen=True, kw_only=True)
 class Diversity(RewardTransform):
-    """MultiRole-R1's mixture (arXiv 2507.20673): r = share x outcome + (1 - share) x diversity, so that a group that all won still
+    """MultiRole-R1's mixture (arXiv 2507.20187): r = share x outcome + (1 - share) x diversity, so that a group that all won still
     compares. Diversity is ``diversity`` below, our reading for games of the paper's lexical measures."""
 
     share: float = 0.9

@@ -44,22 +44,27 @@ def catalogue() -> Mapping[str, Mapping[str, Entry]]:
     """All installed names by section; UserError for a catalogue that is malformed or shadowed by another package, and for ours
     where it is missing (another's is passed over with a warning)."""
     found: dict[str, dict[str, Entry]] = {section: {} for section in SECTIONS}
-    points = entry_points(group=GROUP)
-    if not points:
-        raise UserError("marl-llm is not installed, so nothing has a name; run: pip install -e . in its folder, or pip install marl-llm")
-    read: set[Path] = set()
-    for point in points:
-        path = _file(point)
-        if path is None or path in read:
-            continue
-        read.add(path)
-        for section, entry in _entries(path, point.dist.name if point.dist else "?"):
+    for path, distribution in files().items():
+        for section, entry in _entries(path, distribution):
             other = found[section].setdefault(entry.name, entry)
             if other is not entry:
                 raise UserError(
                     f"{section[:-1]} {entry.name!r} is declared by {other.distribution} and again by {entry.distribution} ({path}); "
                     "uninstall one of them"
                 )
+    return found
+
+
+def files() -> Mapping[Path, str]:
+    """Every installed catalogue's file, and the distribution that declares it; UserError where there is none."""
+    points = entry_points(group=GROUP)
+    if not points:
+        raise UserError("marl-llm is not installed, so nothing has a name; run: pip install -e . in its folder, or pip install marl-llm")
+    found: dict[Path, str] = {}
+    for point in points:
+        path = _file(point)
+        if path is not None:
+            found.setdefault(path, point.dist.name if point.dist else "?")
     return found
 
 

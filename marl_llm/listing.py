@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from inspect import getdoc
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from marl_llm.catalogue import Entry, catalogue
 from marl_llm.config import dump, parse
 from marl_llm.errors import UserError
 from marl_llm.game import Discrete, GameInfo
+from marl_llm.papers import papers
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,12 @@ class Settings:
     """the one to show; without it, all are listed"""
     json: bool = False
     """print one JSON object"""
+
+
+@dataclass(frozen=True)
+class AlgorithmSettings(Settings):
+    papers: bool = False
+    """list the papers behind the algorithms, or behind the one named, and those left out with the reason"""
 
 
 def games(argv: Sequence[str]) -> int:
@@ -55,8 +62,11 @@ def agents(argv: Sequence[str]) -> int:
 
 
 def algorithms(argv: Sequence[str]) -> int:
-    """List the algorithms, or show one's settings."""
-    settings = parse(Settings(), argv, prog="marl-llm algorithms", description="List algorithms, or show one.")
+    """List the algorithms or the papers behind them, or show one's settings."""
+    settings = parse(AlgorithmSettings(), argv, prog="marl-llm algorithms", description="List algorithms or papers, or show one.")
+    if settings.papers:
+        rows = [asdict(paper) for paper in papers() if settings.name is None or settings.name in paper.here]
+        return listed("papers", rows, settings.json, PAPERS)
     if settings.name is None:
         return listed("algorithms", map(_facts, catalogue()["algorithms"].values()), settings.json, ENTRIES)
     recipe = registry.recipe(settings.name)
@@ -74,6 +84,11 @@ GAMES: Columns = {
     "actions": lambda row: row.get("actions"),
     "decisions": lambda row: row.get("max_decisions"),
     "views": lambda row: _views(row) if "seats" in row else None,
+}
+PAPERS: Columns = {
+    "paper": lambda row: row["paper"],
+    "arXiv": lambda row: row["arxiv"],
+    "here": lambda row: ", ".join(row["here"]) or f"left out: {row['left_out']}",
 }
 REFUSED: Columns = {"refused": lambda row: row.get("refused")}
 

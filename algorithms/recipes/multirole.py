@@ -1,4 +1,4 @@
-"""``multirole``: MultiRole-R1's reward (arXiv 2507.20673), nine tenths outcome and one tenth diversity, in GRPO.
+"""``multirole``: MultiRole-R1's reward (arXiv 2507.20187), nine tenths outcome and one tenth diversity, in GRPO.
 
 A group that all won, or all lost, still compares. Its first phase, supervised learning on roles' traces, is not here; roles are
 the game's own. What diversity is in a game is our reading (``algorithms.shaping_peers.diversity``).
