@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.groups import Floats
-from algorithms.parts import Method
+from algorithms.parts import Method, Part, Sampler
 from marl_llm.algorithm import Unsuitable
 from marl_llm.ragged import segment_sum
 from marl_llm.records import Batch
@@ -56,19 +56,21 @@ def check(method: Method) -> None:
         known.add(REFERENCE)
     if method.language.reply == "choose":
         known.update(LEGAL)
-    for part in (method.reward, *method.shaping, method.credit):
+    parts: tuple[Sampler | Part, ...] = (method.sampler, method.reward, *method.shaping, method.credit)
+    for part in parts:
         for name in part.reads:
             if name not in known:
                 where = f"{type(part).__name__} reads the column {name}, which nothing before it writes"
                 raise Unsuitable(f"{where}; {HINTS.get(name, 'put a reward that does before it')}")
-        known |= set(part.writes)
+        known |= set(part.writes) if isinstance(part, Part) else set()
 
 
 def needed(method: Method) -> Sequence[str]:
     """What the parts of a method read and no part writes."""
     parts = (method.reward, *method.shaping, method.credit)
     written = {name for part in parts for name in part.writes}
-    return list(dict.fromkeys(name for part in parts for name in part.reads if name not in written))
+    read = (*method.sampler.reads, *(name for part in parts for name in part.reads))
+    return list(dict.fromkeys(name for name in read if name not in written))
 
 
 def derived(batch: Batch, names: Sequence[str]) -> Batch:

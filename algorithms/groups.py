@@ -58,7 +58,7 @@ def combined(columns: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
     return code
 
 
-def group_of(batch: Batch, level: Level, keys: Sequence[Key]) -> NDArray[np.int64]:
+def group_of(batch: Batch, level: Literal["match"] | Level, keys: Sequence[Key]) -> NDArray[np.int64]:
     """The number of every row's group, shape [rows of ``level``]: rows are in one group where all ``keys`` agree."""
     columns = [KEYS[key][1](batch)[batch.up(level, KEYS[key][0])] for key in keys]
     return combined(columns) if columns else np.zeros(batch.size(level), np.int64)

@@ -55,6 +55,11 @@ class Part:
 class Sampler:
     """Plans matches. What it plans is a function of the iteration, the root seed, the league and ``memory``."""
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns that it needs of the matches that ended, beside what play always records."""
+        return ()
+
     def plan(self, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
         """The matches that iteration ``step`` begins with."""
         raise NotImplementedError

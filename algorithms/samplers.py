@@ -69,6 +69,10 @@ class Around(Sampler):
     inner: Sampler = GROUPS
     """The matches as they are without it."""
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.inner.reads
+
     def plan(self, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
         return self.inner.plan(step, setup, memory)
 
