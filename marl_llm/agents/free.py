@@ -24,6 +24,7 @@ from marl_llm.inference.chat import Chat
 from marl_llm.inference.chat import Decision as Prompted
 from marl_llm.inference.decoder import Decoder, Spoken
 from marl_llm.inference.reply import read_open, read_reply
+from marl_llm.inference.sampling import PLAIN, Sampling
 from marl_llm.inference.speech import Speech
 from marl_llm.ragged import Ragged
 
@@ -62,13 +63,16 @@ class FreeAgent:
     def policy(self, request: Request) -> Ragged:
         raise TypeError("a language model that answers freely has no policy over the legal actions, so it cannot be evaluated exactly")
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: Request, sampling: Sequence[Sampling] | None = None, limits: Sequence[int] | None = None) -> None:
+        """``sampling`` and ``limits`` (most tokens) are of every row's reply, where they are not as the speech has them."""
         asked = _Asked(request, *decisions_of(self.chat, self.speech, request))
         kind = open_kind(request.views.game.info)
         most = self.speech.max_new
-        limit = np.where(request.legal.lengths == 0, min(most, kind.max_tokens) if isinstance(kind, Text) else most, most).tolist()
+        limit = np.where(request.legal.lengths == 0, min(most, kind.max_tokens) if isinstance(kind, Text) else most, most)
+        limit = limit if limits is None else np.minimum(limit, limits)
+        ways = sampling or [PLAIN] * len(request)
         for row, (k, seed) in enumerate(zip(asked.of.tolist(), request.seed.tolist(), strict=True)):
-            self.decoder.submit(self._next, asked.decisions[k].prompt, seed, limit[row])
+            self.decoder.submit(self._next, asked.decisions[k].prompt, seed, int(limit[row]), ways[row])
             self._asked[self._next] = asked, row
             self._next += 1
 

@@ -2,8 +2,8 @@
 
 A request holds a row of the running batch only while it speaks; short replies make room for those that wait. Prompts that
 are equal are read once, and the tokens that all prompts of an intake begin with are read once for all. Every token is drawn
-from the model's whole distribution, at temperature 1, by the request's own random stream: f(seed, place in the reply), so
-what a request says does not depend on which others run beside it (but for the rounding of batched arithmetic).
+from the model's whole distribution, or as the request's ``Sampling`` says, by the request's own random stream: f(seed, place in
+the reply), so what a request says does not depend on which others run beside it (but for the rounding of batched arithmetic).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from marl_llm.inference.forward import MIN_SHARED, cache_argument, common_prefix, logits_of
+from marl_llm.inference.sampling import PLAIN, Sampling, log_probs
 from marl_llm.seeding import uniform
 
 SLACK = 8
@@ -43,6 +44,7 @@ class _Waiting(NamedTuple):
     prompt: NDArray[np.int32]
     seed: int
     max_new: int
+    sampling: Sampling
 
 
 class _Read(NamedTuple):
@@ -67,9 +69,9 @@ class Decoder:
         """Requests that are not finished."""
         return len(self.queue) + len(self.batch.requests)
 
-    def submit(self, id: int, prompt: NDArray[np.int32], seed: int, max_new: int) -> None:
+    def submit(self, id: int, prompt: NDArray[np.int32], seed: int, max_new: int, sampling: Sampling = PLAIN) -> None:
         """Ask for a reply of at most ``max_new`` tokens to ``prompt``."""
-        self.queue.append(_Waiting(id, prompt, seed, max_new))
+        self.queue.append(_Waiting(id, prompt, seed, max_new, sampling))
 
     @torch.no_grad()
     def step(self) -> list[Spoken]:
@@ -164,7 +166,8 @@ class _Batch:
         """One token for every row; the replies that are now complete."""
         if self.used == self.seen.shape[1]:
             self._arrange(len(self.requests), 0)
-        logp = logits_of(model, self.hidden).float().log_softmax(1)
+        ways = [request.sampling for request in self.requests]
+        logp = log_probs(logits_of(model, self.hidden), ways, [self._past(row) for row in range(len(ways))])
         seeds = np.asarray([request.seed for request in self.requests], np.uint64)
         point = torch.from_numpy(uniform(seeds, self.said)).to(logp.device)[:, None]
         cumulative = logp.exp().cumsum(1, dtype=torch.float64)
@@ -180,8 +183,19 @@ class _Batch:
         self._leave(done)
         return spoken
 
+    def _reply(self, row: int) -> slice:
+        """Where the tokens of a row's reply stand."""
+        return slice(self.used - int(self.said[row]), self.used)
+
+    def _past(self, row: int) -> NDArray[np.int64]:
+        """All tokens before the next one that a row draws; none where it does not matter which they are."""
+        request = self.requests[row]
+        if request.sampling.repetition == 1:
+            return np.zeros(0, np.int64)
+        return np.concatenate([request.prompt, self.tokens[row, self._reply(row)].numpy()])
+
     def _spoken(self, row: int, ended: bool) -> Spoken:
-        reply = slice(self.used - int(self.said[row]), self.used)
+        reply = self._reply(row)
         tokens, logp = self.tokens[row, reply].numpy().astype(np.int32), self.logp[row, reply].numpy().copy()
         return Spoken(self.requests[row].id, tokens, logp, ended)
 
