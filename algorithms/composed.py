@@ -38,7 +38,7 @@ class Composed:
         together = method.learners == "seat"
         self.policy: Any = SeatPolicies(policies) if together else policies[0]
         self.running: Running = LearnBySeat(runnings) if together else runnings[0]
-        self.agents: Mapping[str, Agent] = {PLAYER: self.policy.agent}
+        self.agents: Mapping[str, Agent] = {PLAYER: self.policy.agent, **method.sampler.companions(self.policy.agent)}
         self.units = {spec: unit_of(setup.load(spec)) for spec in setup.games}
         self.memory: dict[str, Memory] = {"sampler": {}, "reward": {}, "credit": {}}
         self.step = 0

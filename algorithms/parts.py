@@ -72,6 +72,10 @@ class Sampler:
         """What every seat of a language model is told in this iteration after the rules; nothing changes where there is none."""
         return ()
 
+    def companions(self, agent: Agent) -> Mapping[str, Agent]:
+        """Further players that matches name, by what they are called, made of the player's own ``agent``."""
+        return {}
+
     def accept(self, batch: Batch, memory: Memory) -> Batch:
         """The matches of an iteration that are learned from. Here alone ``memory`` may change: an iteration that is interrupted is
         played again."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from algorithms.parts import PLAYER, Memory, Sampler
+from marl_llm.agent import Agent
 from marl_llm.algorithm import Setup
 from marl_llm.errors import UserError
 from marl_llm.game import Seat, Spec
@@ -78,6 +79,12 @@ class Around(Sampler):
 
     def react(self, ended: Batch, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
         return self.inner.react(ended, step, setup, memory)
+
+    def notes(self, setup: Setup, memory: Memory) -> tuple[str, ...]:
+        return self.inner.notes(setup, memory)
+
+    def companions(self, agent: Agent) -> Mapping[str, Agent]:
+        return self.inner.companions(agent)
 
     def accept(self, batch: Batch, memory: Memory) -> Batch:
         return self.inner.accept(batch, memory)
