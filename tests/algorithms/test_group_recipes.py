@@ -13,13 +13,14 @@ from algorithms.losses import Clipped
 from marl_llm import registry
 from marl_llm.agents.pool import AgentPool
 from marl_llm.algorithm import Setup, Unsuitable
+from marl_llm.config import dump, parse
 from marl_llm.iteration import played
 from tests.inference.models import random_agent
 
 TEAM = ("ttrv", "rlccf")
 RECIPES = [
     "dr-grpo", "rloo", "reinforce-pp", "reinforce-pp-baseline", "dapo", "gspo", "gigpo", "salt", "flow-grpo", "step-grpo", "rank-grpo",
-    "canon", "riskpo", "copo", "pref-grpo", "srpo", "unlikeliness", "grpo-care", "multirole", "entropy-shaped", "cosine-length",
+    "at-grpo", "canon", "riskpo", "copo", "pref-grpo", "srpo", "unlikeliness", "grpo-care", "multirole", "entropy-shaped", "cosine-length",
     "kimi-length", "noisy-verifier", "gcpo", "adaptive-reasoning", *TEAM,
 ]  # fmt: skip
 
@@ -50,6 +51,13 @@ def test_trains_and_resumes_bit_for_bit(name, tmp_path):
     trained(rest, range(1, 2))
     assert torch.equal(whole.policy.agent.logits, rest.policy.agent.logits)
     assert whole.memory == rest.memory
+
+
+def test_settings_survive_their_file(tmp_path):
+    for name in RECIPES:
+        recipe = registry.recipe(name)
+        (tmp_path / "config.yaml").write_text(dump(recipe))
+        assert parse(recipe, ["--config", str(tmp_path / "config.yaml")]) == recipe, name
 
 
 @pytest.mark.parametrize("name", ["gspo", "dapo", "canon", "grpo-care", "unlikeliness"])

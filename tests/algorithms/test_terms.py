@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from algorithms.estimators import Centre, Standardise
+from algorithms.losses import Clipped
+from algorithms.parts import Choices
+from algorithms.recipes.at_grpo import recipe as at
 from algorithms.recipes.gigpo import STEP
 from algorithms.recipes.gigpo import recipe as gigpo
 from algorithms.recipes.rank_grpo import recipe as rank
@@ -144,8 +150,31 @@ def test_rank_grpo_of_one_item_is_grpo(rewards):
 
 def test_return_to_go_by_turn_index():
     """Turn rewards [0,0,1] and [0,1,0]: returns [1,1,1] and [1,1,0], centred [0,0,.5] and [0,0,-.5]."""
-    credit = Terms(terms=(Term(value="to_go", group=("deal", "seat", "turn"), estimator=Centre()),))
-    assert assigned(credit, group_of_matches([[0, 0, 1.0], [0, 1.0, 0]])).tolist() == [0, 0, 0.5, 0, 0, -0.5]
+    credit, batch = Terms(terms=(replace(at.credit.terms[0], estimator=Centre()),)), group_of_matches([[0, 0, 1.0], [0, 1.0, 0]])
+    assert assigned(credit, batch).tolist() == [0, 0, 0.5, 0, 0, -0.5]
+    assert assigned(at.credit, batch) == pytest.approx([0, 0, 0.70711, 0, 0, -0.70711], abs=1e-5)
+
+
+def surrogate(loss, change, turn, gain):
+    """Its value at choices of probability a half that have become likelier by ``change``."""
+    old = torch.full((len(change), 2), 0.5, dtype=torch.float64).log()
+    choices = Choices.of(np.arange(len(change)), np.zeros(len(change), np.int64), np.asarray(turn), old)
+    now = old + torch.tensor([[c, 0.0] for c in change], dtype=torch.float64)
+    return loss.value(now, choices, torch.full((len(change),), gain, dtype=torch.float64), None, 0.0)[0].item()
+
+
+def test_the_ratio_of_an_item_by_hand():
+    """Changes .02 and .04 of an item's tokens: exp(.03) = 1.030455; 1.2 and .8 are clipped to 1.08 and .94."""
+    loss = replace(rank.loss, kl=0.0)
+    assert surrogate(loss, [0.02, 0.04], [0, 0], 1.0) == pytest.approx(-1.030455, abs=1e-6)
+    assert surrogate(loss, [np.log(1.2)], [0], 1.0) == pytest.approx(-1.08)
+    assert surrogate(loss, [np.log(0.8)], [0], -1.0) == pytest.approx(0.94)
+
+
+@given(st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=5), st.floats(-2, 2))
+def test_the_ratio_of_a_turn_of_one_token_is_the_token_s(change, gain):
+    one = range(len(change))
+    assert surrogate(Clipped(ratio="turn"), change, one, gain) == pytest.approx(surrogate(Clipped(), change, one, gain), abs=1e-12)
 
 
 def test_entropy_bonus_by_hand():
