@@ -15,7 +15,7 @@ import numpy as np
 from algorithms.forks import Played
 from algorithms.groups import group_of, learning
 from algorithms.parts import PLAYER, Memory, RewardTransform, Sampler
-from algorithms.samplers import Around, Groups
+from algorithms.samplers import Around, Groups, as_player
 from marl_llm.agent import Agent, Decision, Immediate, Request, answer
 from marl_llm.agents.talking import TalkingAgent
 from marl_llm.algorithm import Setup, Unsuitable
@@ -89,13 +89,9 @@ class Exits(Around):
         learn, seat = batch["turn.learn"].astype(bool), batch.up("turn", "seat")
         before = np.concatenate([[0], np.cumsum(learn)])
         first = before[:-1] - before[batch.starts["turn"][:-1][seat]] == 0
-        names = batch.tables["player"]
-        code = batch["seat.player"]
-        if COMMITTED in names:
-            committed = names.index(COMMITTED)
-            learn &= first | (code != committed)[seat]
-            code = np.where(code == committed, names.index(PLAYER), code)
-        return super().accept(batch.with_columns(**{"turn.learn": learn, "seat.player": code}), memory)
+        committed = (np.asarray(batch.tables["player"]) == COMMITTED)[batch["seat.player"]]
+        learn &= first | ~committed[seat]
+        return super().accept(as_player(batch.with_columns(**{"turn.learn": learn}), COMMITTED), memory)
 
 
 @dataclass(frozen=True, kw_only=True)

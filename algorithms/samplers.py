@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from algorithms.parts import PLAYER, Memory, Sampler
 from marl_llm.agent import Agent
 from marl_llm.algorithm import Setup
@@ -94,6 +96,14 @@ def against(match: Match, opponent: str, seat: Seat) -> Match:
     """``match`` with ``opponent`` in all seats but ``seat``, which the player holds and alone learns from."""
     players = tuple(PLAYER if s == seat else opponent for s in range(len(match.players)))
     return match if opponent == PLAYER else replace(match, players=players, learn=match.learn & {seat})
+
+
+def as_player(batch: Batch, companion: str) -> Batch:
+    """``batch``, in which what ``companion`` played counts as the player's own; groups are then of both."""
+    names = list(dict.fromkeys([*batch.tables["player"], PLAYER]))
+    known = np.asarray([names.index(PLAYER if name == companion else name) for name in batch.tables["player"]])
+    code = batch["seat.player"]
+    return replace(batch, tables={**batch.tables, "player": names}).with_columns(**{"seat.player": np.where(code < 0, code, known[code])})
 
 
 @dataclass(frozen=True, kw_only=True)
