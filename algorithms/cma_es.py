@@ -67,7 +67,7 @@ class CMAES:
         spread = (steps.T * self.weights) @ steps
         self.state = {
             "mean": self.mean + float(self.state["sigma"]) * step,
-            "sigma": self.state["sigma"] * np.exp(self.c_sigma / self.damping * (norm / self.length - 1)),
+            "sigma": np.asarray(self.state["sigma"] * np.exp(self.c_sigma / self.damping * (norm / self.length - 1))),
             "covariance": kept * self.state["covariance"] + self.c_1 * np.outer(path, path) + self.c_mu * spread,
             "path": path,
             "path_sigma": path_sigma,
