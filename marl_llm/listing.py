@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from inspect import getdoc
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from marl_llm import registry
+from marl_llm.algorithm import Recipe
 from marl_llm.catalogue import Entry, catalogue
 from marl_llm.config import dump, parse
 from marl_llm.errors import UserError
@@ -70,7 +72,7 @@ def algorithms(argv: Sequence[str]) -> int:
     if settings.name is None:
         return listed("algorithms", map(_facts, catalogue()["algorithms"].values()), settings.json, ENTRIES)
     recipe = registry.recipe(settings.name)
-    return shown({"algorithm": settings.name, "about": getdoc(type(recipe)) or "", "settings": dump(recipe).rstrip()}, settings.json)
+    return shown({"algorithm": settings.name, "about": _about(settings.name, recipe), "settings": dump(recipe).rstrip()}, settings.json)
 
 
 Facts = dict[str, Any]
@@ -125,6 +127,12 @@ def shown(facts: Facts, as_json: bool) -> int:
 
 def _facts(entry: Entry) -> Facts:
     return {"name": entry.name, "summary": entry.summary, "target": entry.target, "extra": entry.extra, "from": entry.distribution}
+
+
+def _about(name: str, recipe: Recipe) -> str:
+    """What the module says in which an installed algorithm stands, with its paper and equations; else what its class says."""
+    entry = catalogue()["algorithms"].get(name)
+    return getdoc(import_module(entry.target.partition(":")[0]) if entry else type(recipe)) or ""
 
 
 def _installed(entry: Entry) -> Facts:

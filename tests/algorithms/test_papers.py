@@ -54,6 +54,16 @@ def test_the_list_as_people_and_programs_read_it(capsys):
     assert [paper["arxiv"] for paper in found] == ["2506.14758", "2508.05118"]
 
 
+def test_a_recipe_is_told_by_its_own_words(capsys):
+    for name, words in (
+        ("riskpo", "the lower tail of sums over bundles"),
+        ("psro", "Policy-space response oracles"),
+        ("algorithms.recipes.riskpo:recipe", "A composed"),
+    ):
+        assert cli.main(["algorithms", name]) == 0
+        assert words in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("entry", "told"),
     [
