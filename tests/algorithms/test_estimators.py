@@ -51,6 +51,24 @@ def test_reinforce_plus_plus():
     assert based == pytest.approx([1.62019, *[-0.54006] * 3, *[0.54006] * 3, -1.62019], abs=1e-5)
 
 
+def test_without_a_group_a_won_deal_still_teaches():
+    batch = group_of_matches([1, 1, 0, 0], [0, 0, 1, 1])
+    plain, based = (
+        Terms(terms=(Term(value="to_go", group=group, estimator=estimator),), finish=(Whiten(),)).assign(batch, {}).advantage
+        for group, estimator in (((), Raw()), (("deal", "seat"), Centre()))
+    )
+    assert plain == pytest.approx([0.866025, 0.866025, -0.866025, -0.866025], abs=1e-5)
+    assert based.tolist() == [0] * 4
+
+
+@given(outcomes, st.floats(0.1, 9), st.floats(-9, 9))
+def test_a_scale_and_a_group_s_constant_do_nothing_under_a_deviation(rewards, scale, shift):
+    """SRPO's factor of 5, a bonus for the task, a verifier's constant correction."""
+    if np.std(rewards) > 1e-3:
+        changed = group_of_matches((np.asarray(rewards) * scale + shift).tolist())
+        assert advantage(Standardise(eps=0), changed) == pytest.approx(advantage(Standardise(eps=0), group_of_matches(rewards)), abs=1e-6)
+
+
 def by_metric(rewards, metric, name="turn.entropy"):
     return group_of_matches(rewards, columns={name: np.asarray(metric, float)})
 
