@@ -112,7 +112,11 @@ def decisions_of(chat: Chat, speech: Speech, request: Request) -> tuple[list[Pro
         of = np.asarray([number.setdefault(told, len(number)) for told in zip(codes.tolist(), past, strict=True)])
         first = np.unique(of, return_index=True)[1]
     distinct = views.take(first)
-    rows = zip(request.seat[first].tolist(), distinct.texts(), distinct.action_texts(), first.tolist(), strict=True)
+    texts = distinct.texts()
+    if chat.remarks is not None:
+        remarks = chat.remarks(distinct, request.seat[first], request.legal.take(first))
+        texts = [f"{text}\n{remark}" for text, remark in zip(texts, remarks, strict=True)]
+    rows = zip(request.seat[first].tolist(), texts, distinct.action_texts(), first.tolist(), strict=True)
     return [_decision(chat, speech, game, seat, text, tuple(moves), request.memory[i]) for seat, text, moves, i in rows], of
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from marl_llm.boards import Views
 from marl_llm.errors import UserError
 from marl_llm.game import Game, Seat
 from marl_llm.inference.reply import CLOSE, OPEN
 from marl_llm.inference.trie import Trie
+from marl_llm.ragged import Ragged
 
 Past = tuple[tuple[str, str], ...]
 """A seat's earlier turns of a match: what it read, and what it did: ``played bet`` or ``said "hello"``."""
@@ -45,6 +48,8 @@ class Chat:
         if tokenizer.chat_template is None:
             raise UserError(f"the model {tokenizer.name_or_path!r} has no chat template; expected an instruction-tuned model's folder")
         self.tokenizer, self.free, self.notes = tokenizer, free, notes
+        self.remarks: Callable[[Views, NDArray[np.int64], Ragged], list[str]] | None = None
+        """What is told after each view, from views, seats and legal moves; such as what a seat knows of its moves from elsewhere."""
         self.decision = lru_cache(cache)(self._decision)
         self.reply = lru_cache(cache)(self._reply)
         self.more = lru_cache(cache)(self._more)

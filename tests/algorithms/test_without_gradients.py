@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +15,10 @@ from algorithms.cma_es import CMAES, weights
 from algorithms.composed import Composed
 from algorithms.evolution import ESSA, Spectrum
 from algorithms.experience import edited, edits
+from algorithms.parts import Language
 from algorithms.population import Population
 from algorithms.samplers import SelfPlay
+from algorithms.utility import Utilities
 from marl_llm import registry
 from marl_llm.agents.pool import AgentPool
 from marl_llm.agents.saved import load_agent
@@ -24,6 +27,8 @@ from marl_llm.checkpoint import load_json
 from marl_llm.errors import UserError
 from marl_llm.inference.folder import write
 from marl_llm.iteration import played
+from marl_llm.play import play
+from marl_llm.records import Batch
 from tests.inference.models import SHAPE, make_model, random_agent, tokenizer_of
 
 CROWD = "congestion(seats=50,sites=3)"
@@ -142,6 +147,58 @@ def test_settings_of_advice_that_cannot_be(models, settings, told):
 def test_a_table_reads_no_advice():
     with pytest.raises(Unsuitable, match="advice is read by language models"):
         Composed(registry.recipe("training-free"), Setup(("kuhn_poker",), registry.game, "tabular", 0))
+
+
+def lived(models, game="tiny_hanabi"):
+    recipe = registry.recipe("liet")
+    team = replace(recipe.learner.team, tokens=16)
+    method = replace(recipe, sampler=replace(recipe.sampler, deals=32, size=4), learner=replace(recipe.learner, team=team))
+    return Composed(method, Setup((game,), registry.game, models[game], 0))
+
+
+def test_a_seat_s_utility_is_what_it_earned():
+    """Two views, two moves: with little pull to 0 the four mean gains are found, each seat's from its own play alone."""
+    keys, moves, gained = ["hand 1 deck 2", "hand 2 deck 2"] * 20, [0, 0, 1, 1] * 10, np.tile([1.0, -1.0, 3.0, 0.5], 10)
+    utilities = Utilities()
+    utilities.fit(0, keys, moves, gained, ridge=1e-6, memory=1.0)
+    assert utilities.of(0, keys[:4], moves[:4]) == pytest.approx([1, -1, 3, 0.5], abs=1e-3)
+    assert utilities.of(1, keys[:4], moves[:4]).tolist() == [0] * 4
+    utilities.fit(0, keys, moves, -gained, ridge=1e-6, memory=0.5)
+    assert utilities.of(0, keys[:4], moves[:4]) == pytest.approx(np.asarray([1, -1, 3, 0.5]) * (0.5 - 1) / 1.5, abs=1e-3)
+
+
+def test_individuals_read_their_utilities_and_a_list_that_all_share(models, tmp_path):
+    algorithm = lived(models)
+    before = [value.clone() for value in algorithm.policy.agent.model.parameters()]
+    first = algorithm.learn(one_iteration(algorithm))
+    for step in range(1, 4):
+        figures = algorithm.learn(one_iteration(algorithm, step))
+    assert figures["utility_error"] < 0.8 * first["utility_error"], "at first all utilities are 0"
+    assert len(algorithm.running.team.advice) == 1
+    assert all(torch.equal(a, b) for a, b in zip(before, algorithm.policy.agent.model.parameters(), strict=True))
+    after = one_iteration(algorithm, 4)
+    prompt = algorithm.policy.agent.tokenizer.decode(after.tables["stream"][0])
+    assert re.search(r"In your experience: \S+ [+-]\d\.\d\d, \S+ [+-]\d\.\d\d", prompt)
+    for folder in ("run", "player"):
+        (tmp_path / folder).mkdir()
+    algorithm.save(tmp_path / "run")
+    algorithm.save_agent("self", tmp_path / "player")
+    again = lived(models)
+    again.load(tmp_path / "run")
+    player = load_agent(tmp_path / "player")
+    for agent in (again.policy.agent, player):
+        other = Batch.concat(play(algorithm.plan(4), AgentPool({"self": agent}), registry.game))
+        assert (other.tables["stream"].data == after.tables["stream"].data).all()
+        assert (other["turn.action"] == after["turn.action"]).all()
+
+
+def test_utilities_are_read_by_language_models_that_choose(models):
+    for method, model in (
+        (registry.recipe("liet"), "tabular"),
+        (replace(registry.recipe("liet"), language=Language(reply="free")), models["kuhn_poker"]),
+    ):
+        with pytest.raises(Unsuitable, match="utilities are read by language models that choose"):
+            Composed(method, Setup(("kuhn_poker",), registry.game, model, 0))
 
 
 def test_a_generation_by_hand():
