@@ -4,7 +4,7 @@ Agents act once each, in order; each has a network of its own (256 and 128 wide)
 of its predecessors and of its place, and sets temperature, top_p, top_k, length and repetition penalty of its reply; every one
 learns by PPO from its own reward in the sequential public good. ``algorithms.decoding`` has what is done differently here.
 
-The settings are those of the project's public checkpoint; the game's reward is a reconstruction (``marl-llm games spgg``). The order
+The settings are those of the project's public checkpoint; the reward of its game, ``spgg``, is a reconstruction. The order
 of models there is ``--models`` here.
 """
 
