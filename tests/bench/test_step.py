@@ -41,7 +41,7 @@ LEARNER = Adam(rate=Anneal(start=RATE, end=RATE), epochs=1, minibatch=1_000_000)
 
 def batch_of(spec, agent, deals, rules):
     """Matches of the recipe's own plan."""
-    planned = replace(recipe.sampler, deals=deals).plan(0, Setup((spec,), game, None, 1))
+    planned = replace(recipe.sampler, deals=deals).plan(0, Setup((spec,), game, None, 1), {})
     return Batch.concat(play([replace(match, rules=rules) for match in planned], Pool(agent), game))
 
 
@@ -153,7 +153,7 @@ def test_step_on_free_replies(frozen, tmp_path):
 @pytest.mark.parametrize("spec", ["kuhn_poker", "leduc_poker"])
 def test_step_on_a_game_batch(spec, tmp_path):
     agent = LanguageAgent(make_model(tokenizer_of(spec), Tiny(), 1), tokenizer_of(spec))
-    batch = recipe.reward.channels(batch_of(spec, agent, 16, Rules()), {spec: unit_of(game(spec))})
+    batch = recipe.reward.channels(batch_of(spec, agent, 16, Rules()), {spec: unit_of(game(spec))}, {})
     advantage = recipe.credit.assign(batch, {}).advantage
     ours, theirs = our_step(copy.deepcopy(moved(agent)), batch, advantage), their_step(agent, batch, advantage, tmp_path)
     figures = compare(f"step/{spec}, 128 matches/TRL", timed(ours), timed(theirs), 3, alone=True)
