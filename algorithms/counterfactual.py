@@ -23,10 +23,11 @@ from algorithms.nets import Descent, perceptron
 from algorithms.parts import Credit, Credited, Crediting, Memory
 from algorithms.team_critic import Moves, seen, team_of
 from marl_llm.algorithm import Setup
+from marl_llm.checkpoint import load_json, save_json
 from marl_llm.records import Batch
-from marl_llm.seeding import fold
+from marl_llm.seeding import fold, generator
 
-WEIGHTS = 12  # name of a random stream
+WEIGHTS, TURNS = 12, 13  # names of random streams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,9 @@ class Counterfactual(Credit):
     hidden: int = 64
     """Width of the hidden layer."""
     updates: int = 20
-    """Gradient steps an iteration, each on all of its turns."""
+    """Gradient steps an iteration."""
+    minibatch: int = 4096
+    """Turns a step: all of an iteration, or as many drawn anew for every step."""
     lr: float = 3e-3
     """Adam's step size."""
 
@@ -61,35 +64,61 @@ class CounterfactualCredit:
         start, inputs = torch.Generator().manual_seed(fold(seed, WEIGHTS) >> 1), 2 * (settings.features + seats) + seats * actions
         self.net = perceptron([inputs, settings.hidden, actions], 0.1, start, nn.ReLU)
         self.descent = Descent({"critic": self.net}, settings.lr, max_norm=10.0)
+        self.seed, self.steps = seed, 0
 
     def assign(self, batch: Batch, memory: Memory) -> Credited:
-        table, moves, at = self.tables(batch), Moves(batch), torch.arange(batch.size("turn"))
-        with torch.no_grad():
-            value = self.net(table)[at, moves.taken].double().numpy()
+        tables, moves, turns = Tables(batch, self), Moves(batch), batch.size("turn")
+        value = self.values(tables, moves)[0]
         target = torch.from_numpy(value + turn_advantages(batch, value, 1.0, self.settings.trace)).float()
         for _ in range(self.settings.updates):
-            error = (self.net(table)[at, moves.taken] - target)[moves.known]
+            self.steps += 1
+            rows = np.arange(turns)
+            if turns > self.settings.minibatch:
+                rows = generator(self.seed, TURNS, self.steps).permutation(turns)[: self.settings.minibatch]
+            rows = rows[moves.known.numpy()[rows]]
+            error = self.net(tables.of(rows))[torch.arange(len(rows)), moves.taken[rows]] - target[rows]
             self.descent.step(error.square().mean())
-        with torch.no_grad():
-            gain = moves.advantage(self.net(table), at).double().numpy()
+        gain = self.values(tables, moves)[1]
         return Credited(np.where(batch["turn.learn"].astype(bool), gain, 0.0))
 
-    def tables(self, batch: Batch) -> Tensor:
-        """What Q sees of every turn, [turns, inputs]."""
-        pairs, place = seen(batch, self.seats, self.settings.features)
-        others, moved = torch.zeros(len(place), pairs.shape[1]), torch.zeros(len(place), self.seats, self.actions)
-        for seat in range(self.seats):
-            turn, latest = latest_of(batch, seat)
-            others[turn] += pairs[place[latest]]
-            moved[turn, seat, batch["turn.action"][latest]] = 1.0
-        return torch.cat([pairs[place], others, moved.flatten(1)], 1)
+    @torch.no_grad()
+    def values(self, tables: Tables, moves: Moves) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of every turn Q of its move, and that against its expectation."""
+        chunks = np.split(np.arange(moves.turns), range(self.settings.minibatch, moves.turns, self.settings.minibatch))
+        q = torch.cat([self.net(tables.of(rows)) for rows in chunks])
+        at = torch.arange(moves.turns)
+        return q[at, moves.taken].double().numpy(), moves.advantage(q, at).double().numpy()
 
     def save(self, folder: Path) -> None:
         (folder / "counterfactual").mkdir()
         self.descent.save(folder / "counterfactual")
+        save_json(folder / "counterfactual" / "steps.json", self.steps)
 
     def load(self, folder: Path) -> None:
         self.descent.load(folder / "counterfactual")
+        self.steps = load_json(folder / "counterfactual" / "steps.json")
+
+
+class Tables:
+    """What Q sees of a batch's turns."""
+
+    def __init__(self, batch: Batch, credit: CounterfactualCredit) -> None:
+        self.pairs, self.place = seen(batch, credit.seats, credit.settings.features)
+        self.action, self.actions = batch["turn.action"], credit.actions
+        self.latest = np.full((len(self.place), credit.seats), -1)
+        """Of every turn and seat that seat's latest turn, [turns, seats]; -1 for none, and for the turn's own."""
+        for seat in range(credit.seats):
+            turn, latest = latest_of(batch, seat)
+            self.latest[turn, seat] = latest
+
+    def of(self, rows: NDArray[np.int64]) -> Tensor:
+        """Inputs of some turns, [rows, inputs]."""
+        at, seat = np.nonzero(self.latest[rows] >= 0)
+        turn = self.latest[rows[at], seat]
+        others = torch.zeros(len(rows), self.pairs.shape[1]).index_add(0, torch.from_numpy(at), self.pairs[self.place[turn]])
+        moved = torch.zeros(len(rows), self.latest.shape[1], self.actions)
+        moved[at, seat, self.action[turn]] = 1.0
+        return torch.cat([self.pairs[self.place[rows]], others, moved.flatten(1)], 1)
 
 
 def latest_of(batch: Batch, seat: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

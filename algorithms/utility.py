@@ -88,9 +88,11 @@ class Living:
         errors = []
         for seat in np.unique(batch["turn.seat"][counted]).tolist():
             rows = np.flatnonzero(counted & (batch["turn.seat"] == seat))
-            keys, moves = [batch.tables["key"][code] for code in batch["turn.key"][rows].tolist()], batch["turn.action"][rows].tolist()
-            errors.append(float(np.square(self.utilities.of(seat, keys, moves) - gained[rows]).mean()))
-            self.utilities.fit(seat, keys, moves, gained[rows], ridge=self.settings.ridge, memory=self.settings.memory)
+            key, move = batch["turn.key"][rows], batch["turn.action"][rows]
+            _, first, of = np.unique(key * (move.max() + 1) + move, return_index=True, return_inverse=True)
+            keys, moves = [batch.tables["key"][code] for code in key[first].tolist()], move[first].tolist()
+            errors.append(float(np.square(self.utilities.of(seat, keys, moves)[of] - gained[rows]).mean()))
+            self.utilities.fit(seat, keys, moves, of, gained[rows], ridge=self.settings.ridge, memory=self.settings.memory)
         return {**self.team.learn(batch, credited, step), "utility_error": float(np.mean(errors))}
 
     def save(self, folder: Path) -> None:
@@ -109,11 +111,15 @@ class Utilities:
         self.statistics: dict[int, tuple[Floats, Floats]] = {}
         self.weights: dict[int, Floats] = {}
 
-    def fit(self, seat: int, keys: Sequence[str], moves: Sequence[int], gained: Floats, *, ridge: float, memory: float) -> None:
-        """Take in what a seat gained from each move on; what it knew counts ``memory`` of it now."""
+    def fit(
+        self, seat: int, keys: Sequence[str], moves: Sequence[int], of: NDArray[np.int64], gained: Floats, *, ridge: float, memory: float
+    ) -> None:
+        """Take in what a seat ``gained`` from its moves on, each ``of`` the distinct ``keys`` and ``moves``; what it knew counts
+        ``memory`` of it now."""
         x = features(keys, moves)
         square, product = self.statistics.get(seat, (np.zeros((FEATURES, FEATURES)), np.zeros(FEATURES)))
-        square, product = memory * square + x.T @ x, memory * product + x.T @ gained
+        square = memory * square + x.T @ (x * np.bincount(of, minlength=len(x))[:, None])
+        product = memory * product + x.T @ np.bincount(of, gained, len(x))
         self.statistics[seat] = square, product
         self.weights[seat] = np.asarray(np.linalg.solve(square + ridge * np.eye(FEATURES), product), np.float64)
 
@@ -123,11 +129,11 @@ class Utilities:
 
     def remarks(self, views: Views, seat: NDArray[np.int64], legal: Ragged) -> list[str]:
         """What each row is told: its legal moves' utilities, in words."""
-        told = []
-        for row, (code, texts) in enumerate(zip(views.keys().tolist(), views.action_texts(), strict=True)):
-            worth = self.of(int(seat[row]), [views.codes[code]] * len(texts), legal[row].tolist())
-            told.append(f"In your experience: {', '.join(f'{text} {value:+.2f}' for text, value in zip(texts, worth, strict=True))}.")
-        return told
+        keys = np.repeat(np.asarray([views.codes[code] for code in views.keys().tolist()], object), legal.lengths).tolist()
+        weights = np.stack([self.weights.get(one, np.zeros(FEATURES)) for one in seat.tolist()])
+        worth = Ragged((features(keys, legal.data.tolist()) * weights[legal.row_of()]).sum(1), legal.starts)
+        told = [zip(texts, worth[row], strict=True) for row, texts in enumerate(views.action_texts())]
+        return [f"In your experience: {', '.join(f'{text} {value:+.2f}' for text, value in moves)}." for moves in told]
 
     def save(self, folder: Path) -> None:
         """Into an existing folder."""

@@ -7,5 +7,6 @@ from dataclasses import replace
 
 from algorithms.counterfactual import Counterfactual
 from algorithms.recipes.mars import recipe as mars
+from algorithms.samplers import SelfPlay
 
-recipe = replace(mars, credit=Counterfactual())
+recipe = replace(mars, sampler=SelfPlay(matches=1024), credit=Counterfactual())

@@ -8,5 +8,6 @@ from dataclasses import replace
 
 from algorithms.mixer import Mixed
 from algorithms.recipes.mars import recipe as mars
+from algorithms.samplers import SelfPlay
 
-recipe = replace(mars, credit=Mixed())
+recipe = replace(mars, sampler=SelfPlay(matches=1024), credit=Mixed())

@@ -160,10 +160,10 @@ def test_a_seat_s_utility_is_what_it_earned():
     """Two views, two moves: with little pull to 0 the four mean gains are found, each seat's from its own play alone."""
     keys, moves, gained = ["hand 1 deck 2", "hand 2 deck 2"] * 20, [0, 0, 1, 1] * 10, np.tile([1.0, -1.0, 3.0, 0.5], 10)
     utilities = Utilities()
-    utilities.fit(0, keys, moves, gained, ridge=1e-6, memory=1.0)
+    utilities.fit(0, keys[:4], moves[:4], np.tile(np.arange(4), 10), gained, ridge=1e-6, memory=1.0)
     assert utilities.of(0, keys[:4], moves[:4]) == pytest.approx([1, -1, 3, 0.5], abs=1e-3)
     assert utilities.of(1, keys[:4], moves[:4]).tolist() == [0] * 4
-    utilities.fit(0, keys, moves, -gained, ridge=1e-6, memory=0.5)
+    utilities.fit(0, keys, moves, np.arange(40), -gained, ridge=1e-6, memory=0.5)
     assert utilities.of(0, keys[:4], moves[:4]) == pytest.approx(np.asarray([1, -1, 3, 0.5]) * (0.5 - 1) / 1.5, abs=1e-3)
 
 

@@ -52,10 +52,8 @@ def compared(game: str, steps: int, matches: int) -> dict[str, np.ndarray]:
     for name, runs in found.items():
         beyond = intervals.mean(means[name] - means["turns"])
         last = runs[:, -5:].mean()
-        print(
-            f"{game.split('(')[0]} {name}: {means[name].mean():.3f}, beyond turns {beyond.low:+.3f} to {beyond.high:+.3f}; at the end {last:.3f}",
-            flush=True,
-        )
+        told = f"{means[name].mean():.3f}, beyond turns {beyond.low:+.3f} to {beyond.high:+.3f}; at the end {last:.3f}"
+        print(f"{game.split('(')[0]} {name}: {told}", flush=True)
     return means
 
 
