@@ -107,6 +107,10 @@ class Vade(Arms):
     drift: float = 0.01
     """Share of its way back to a = b = 1 that every arm goes whenever one was played: the paper's second scale in our reading."""
 
+    def __post_init__(self) -> None:
+        if self.arms_played < 1:
+            raise UserError(f"sampler.arms_played is {self.arms_played}; expected at least 1")
+
     def chosen(self, arms: Sequence[Arm], rng: np.random.Generator, memory: Memory) -> NDArray[np.int64]:
         a, b = (np.asarray([memory.get(f"{side} {arm.name}", 1.0) for arm in arms]) for side in "ab")
         best = np.argsort(-openness(rng.beta(a, b)), kind="stable")[: self.arms_played]
@@ -133,6 +137,10 @@ class VarianceAware(Arms):
     """Of deals drawn by variance."""
     refresh: int = 4
     """Iterations that p is measured over before it is used. An arm without a measurement counts as p = 1/2."""
+
+    def __post_init__(self) -> None:
+        if self.refresh < 1:
+            raise UserError(f"sampler.refresh is {self.refresh}; expected at least 1 iteration")
 
     def chosen(self, arms: Sequence[Arm], rng: np.random.Generator, memory: Memory) -> NDArray[np.int64]:
         weight = variance_weights(np.asarray([memory.get(f"p {arm.name}", 0.5) for arm in arms]))

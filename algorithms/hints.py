@@ -19,6 +19,7 @@ from algorithms.groups import cell_mean, group_of, learning, success
 from algorithms.parts import Memory
 from algorithms.samplers import Around
 from marl_llm.algorithm import Setup
+from marl_llm.errors import UserError
 from marl_llm.matches import Match
 from marl_llm.records import Batch
 
@@ -31,6 +32,10 @@ class DifficultyAware(Around):
 
     window: int = 20
     """Iterations that success is compared with."""
+
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise UserError(f"sampler.window is {self.window}; expected at least 1 iteration")
 
     def react(self, ended: Batch, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
         if (ended.tag(TAG) != "").any():

@@ -3,7 +3,8 @@
 See ``algorithms.exits``. A = r - mean of the group, without a deviation; clipped surrogate; the mean over trajectories of the
 trajectory's token mean; no KL.
 
-Different here: to leave early is to repeat one's move to the end, which is our reading; winning is an outcome above 0.
+Different here: to leave early is to repeat one's move to the end, which is our reading; winning is an outcome above 0. A seat of a
+single turn has no exit and so no group: games of many turns a seat suit it.
 """
 
 from dataclasses import replace

@@ -66,3 +66,11 @@ def test_one_sided_with_importance_has_the_gradient_of_the_clipped_surrogate(row
     ratio, gain = (list(column) for column in zip(*rows, strict=True))
     ours, ppo = (loss_of(loss, ratio, gain)[1] for loss in (Gated(gate="one", importance=True), Clipped()))
     assert ours == pytest.approx(ppo, abs=1e-9)
+
+
+@given(st.lists(st.tuples(st.floats(0.05, 5), st.sampled_from([-1.0, 2.0])), min_size=1, max_size=9), st.sampled_from([Clipped, Gated]))
+def test_the_ratio_of_a_turn_of_one_token_is_the_token_s(rows, kind):
+    ratio, gain = (list(column) for column in zip(*rows, strict=True))
+    token, turn = (loss_of(kind(ratio=level), ratio, gain)[:2] for level in ("token", "turn"))
+    assert token[0] == pytest.approx(turn[0])
+    assert token[1] == pytest.approx(turn[1])

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from algorithms.composed import Composed
 from algorithms.recipes.grpo import recipe
 from algorithms.refill import Refill
 from algorithms.samplers import Groups
+from algorithms.terms import Terms
 from marl_llm import registry
 from marl_llm.agents.pool import AgentPool
 from marl_llm.algorithm import Setup
@@ -44,6 +47,19 @@ def test_a_seat_of_equal_returns_is_not_learned_from_beside_one_that_is():
     batch = batch_of([[[1.0], [5.0]], [[0.0], [5.0]]]).with_columns(**{"match.seed": np.zeros(2, np.uint64)})
     batch = batch.with_columns(**{"seat.return": np.asarray([1.0, 5, 0, 5])})
     assert Refill().accept(batch, {})["turn.learn"].tolist() == [True, False, True, False]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.sampled_from([-1, 1]), min_size=2, max_size=4), min_size=1, max_size=6))
+def test_a_filter_is_no_reweighting(groups):
+    """Groups that ended alike have advantage 0, and still count in the mean over tokens: without them it is larger by their share."""
+    batch = one_seat(groups)
+    kept = Refill().accept(batch, {})
+    gain, left = (np.abs(Terms().assign(one, {}).advantage) for one in (batch, kept))
+    assert gain.sum() == pytest.approx(left.sum())
+    if len(left):
+        assert left.mean() * len(left) / len(gain) == pytest.approx(gain.mean())
+    assert len(kept) == sum(len(group) for group in groups if len(set(group)) > 1)
 
 
 def run(sampler):
