@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from marl_llm import cli
+from marl_llm.catalogue import catalogue
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -70,3 +71,10 @@ def test_make_has_a_target_for_every_tier() -> None:
     markers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["markers"]
     for marker in markers:
         make(["make", re.search(r"make ([\w-]+)\)", marker)[1]])  # type: ignore[index]
+
+
+def test_every_recipe_of_the_tables_is_there() -> None:
+    rows = [line for line in README.splitlines() if re.match(r"\| (sampler|reward|credit|loss|learner|`)", line)]
+    named = {name for line in rows for name in re.findall(r"`([a-z][a-z0-9_-]+)`", line)}
+    assert len(named) > 60
+    assert named - {"vdn"} <= {*catalogue()["algorithms"], *catalogue()["games"]}
