@@ -120,11 +120,11 @@ def test_settings_follow_the_reward(folders):
     """A game that pays for brevity: replies of at most 1 to 8 tokens become shorter."""
     game = terse()
     recipe = registry.recipe("mac-spgg")
-    ppo = replace(recipe.ppo, sampler=SelfPlay(matches=16), hidden=(16,), lr=0.02)
+    ppo = replace(recipe.ppo, sampler=SelfPlay(matches=16), hidden=(16,), lr=0.03)
     settings = replace(recipe, ppo=ppo, ranges=Ranges(max_tokens=(1, 8), temperature=(1, 2)), embedding="hashed")
     algorithm = settings.build(Setup(("terse",), lambda spec: game, str(folders[0]), 3))
     tokens, paid = [], []
-    for step in range(8):
+    for step in range(6):
         batch = Batch.concat(play(algorithm.plan(step), AgentPool(algorithm.agents), lambda spec: game))
         tokens.append(algorithm.learn(batch)["max_tokens"])
         paid.append(batch["seat.return"].mean())

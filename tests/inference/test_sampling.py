@@ -57,11 +57,19 @@ def test_rows_are_drawn_each_its_own_way():
     assert torch.equal(together[0], logits[0].log_softmax(0))
 
 
-def test_recorded_log_probabilities_are_those_drawn_from():
+@pytest.fixture(scope="module")
+def model():
+    return make_model(tokenizer_of("kuhn_poker"), SHAPE, 1).eval()
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    chat = Chat(tokenizer_of("kuhn_poker"))
+    return [chat.decision(*decision).prompt for decision in decisions_of("kuhn_poker")[:8]]
+
+
+def test_recorded_log_probabilities_are_those_drawn_from(model, prompts):
     """Each reply once more in a plain pass, its settings applied token by token; and none of what was left out is drawn."""
-    model = make_model(tokenizer_of("leduc_poker"), SHAPE, 1).eval()
-    chat = Chat(tokenizer_of("leduc_poker"))
-    prompts = [chat.decision(*decision).prompt for decision in decisions_of("leduc_poker")[:8]]
     ways = [PLAIN, Sampling(0.6, 0.8, 20, 1.2), Sampling(temperature=1.3, top_k=5), Sampling(repetition=1.3)]
     decoder, said = Decoder(model, (1,), rows=3), {}
     for i, prompt in enumerate(prompts):

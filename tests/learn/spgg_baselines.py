@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -64,10 +65,9 @@ def by_vote(found: Solved) -> NDArray[np.bool_]:
     return np.asarray(right, bool)
 
 
-def measured(model: Path, tasks: str, level: int, deals: int, budget: int, seed: int) -> dict[str, dict[str, object]]:
+def measured(model: Path, tasks: str, level: int, deals: int, budget: int, seed: int) -> Iterator[dict[str, object]]:
     """Every way's figures; differences are taken deal by deal."""
     pool = AgentPool({"model": load_agent(model)})
-    found: dict[str, dict[str, object]] = {}
     single: dict[int, bool] = {}
     for name, game in ways(tasks, level, budget).items():
         game.spec = name
@@ -77,13 +77,13 @@ def measured(model: Path, tasks: str, level: int, deals: int, budget: int, seed:
         own = dict(zip(came.task.tolist(), success.tolist(), strict=True))
         single = single or own
         apart = [float(own[deal]) - float(single[deal]) for deal in single]
-        found[name] = {
+        yield {
+            "way": name,
             "solved": intervals.proportion(int(success.sum()), len(success)).json(),
             "beyond single": None if name == "single" else intervals.mean(apart).json(),
             "tokens": round(batch.size("token") / len(batch), 1),
             "with an answer": round(float(np.mean([answer is not None for row in came.answer for answer in row])), 3),
         }
-    return found
 
 
 if __name__ == "__main__":
@@ -91,5 +91,5 @@ if __name__ == "__main__":
 
     name, kind, *numbers = sys.argv[1:]
     folder = smollm2() if name == "smollm2" else Path(name)
-    for way, figures in measured(folder, kind, *map(int, numbers)).items():
-        print(json.dumps({"way": way, **figures}), flush=True)
+    for figures in measured(folder, kind, *map(int, numbers)):
+        print(json.dumps(figures), flush=True)
