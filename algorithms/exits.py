@@ -81,7 +81,8 @@ class Exits(Around):
                 seat, ply = int(ended["turn.seat"][turn]), int(ended["turn.ply"][turn])
                 told = {TAG: str(int(ended["turn.index"][turn]))}
                 fork = played.fork(int(match[turn]), ply, sample=len(more), tags=told, learn=frozenset({seat}))
-                more.append(replace(fork, players=tuple(COMMITTED if s == seat else name for s, name in enumerate(fork.players))))
+                if fork.players[seat] == PLAYER:  # and no past policy whose turns are replayed
+                    more.append(replace(fork, players=tuple(COMMITTED if s == seat else name for s, name in enumerate(fork.players))))
         return more
 
     def accept(self, batch: Batch, memory: Memory) -> Batch:
