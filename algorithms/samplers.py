@@ -146,6 +146,9 @@ class LeaguePlay(Sampler):
     def react(self, ended: Batch, step: int, setup: Setup, memory: Memory) -> Sequence[Match]:
         return self._everyone(self.mirror.react(ended, step, setup, memory), step, setup)
 
+    def notes(self, setup: Setup, memory: Memory) -> tuple[str, ...]:
+        return self.mirror.notes(setup, memory)
+
     def accept(self, batch: Batch, memory: Memory) -> Batch:
         return self.mirror.accept(batch, memory)
 
