@@ -5,6 +5,11 @@ solved with its 95% interval, the difference from a single agent's, and the toke
 or ``smollm2``; all ways get the same tasks, and BUDGET tokens a task at most: one reply, three of a third (in sequence, and apart
 with a vote), or six of a sixth (a debate: three write apart, then each reads what all wrote and writes once more; a vote).
 Ties of a vote go to the answer that was given first.
+
+With ``smollm2 arithmetic 1 24 30 1`` (SmolLM2-135M-Instruct, sums and products of two digits, 30 tokens a task) single agents solve
+0.13 (0.04 to 0.31) of the tasks, sequences 0.08 (partial) and 0.04 (full), vote and debate 0.04; no difference from a single agent is
+outside its interval, the nearest of which is -0.08 (-0.20 to 0.04). The shorter the replies, the fewer have an answer in them: 0.92 of
+a single agent's, 0.76 of those of a vote, 0.66 in sequence, 0.47 in a debate.
 """
 
 from __future__ import annotations
