@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 PYTEST := $(BIN)/python -m pytest
 RUN := $(BIN)/marl-llm
 
-.PHONY: demo suite ablation test lint types format bench test-learn test-pettingzoo test-ray test-vllm test-vgc test-browser test-soak test-gpu clean
+.PHONY: demo suite ablation tier-a test lint types format bench test-learn test-pettingzoo test-ray test-vllm test-vgc test-browser test-soak test-gpu clean
 
 
 demo: $(STAMP)
@@ -27,6 +27,15 @@ ablation: $(STAMP)
 	$(RUN) compare $(ARMS) --game kuhn_poker --model tiny --seeds 5 --matches 65536 --out runs/ablation --json
 	$(RUN) compare $(ARMS) --game "public_goods(seats=2,levels=1,mpcr=0.75,rounds=5)" --model tiny --seeds 5 --matches 8192 --out runs/ablation --json
 	$(RUN) compare $(ARMS) --game mini_hanabi --model tiny --seeds 5 --matches 4096 --out runs/ablation --json
+
+# Published group-based methods side by side: each as its recipe says, but for one step size and equal passes.
+GROUPED := grpo dr-grpo rloo reinforce-pp reinforce-pp-baseline dapo gspo gigpo salt flow-grpo step-grpo rank-grpo at-grpo canon riskpo \
+	copo opmd asymre rec pref-grpo srpo unlikeliness vade
+TIER_A := $(foreach recipe,mars spiral,"$(recipe) --sampler.matches 512 $(STEPS)") $(foreach recipe,$(GROUPED),"$(recipe) $(STEPS)")
+tier-a: $(STAMP)
+	$(RUN) compare $(TIER_A) --game kuhn_poker --model tiny --seeds 3 --matches 32768 --out runs/tier-a --json
+	$(RUN) compare $(TIER_A) --game "public_goods(seats=2,levels=1,mpcr=0.75,rounds=5)" --model tiny --seeds 3 --matches 8192 --out runs/tier-a --json
+	$(RUN) compare $(TIER_A) --game mini_hanabi --model tiny --seeds 3 --matches 4096 --out runs/tier-a --json
 
 test: $(STAMP)
 	$(PYTEST) -n 2

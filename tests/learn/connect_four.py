@@ -26,7 +26,7 @@ from marl_llm.records import Batch
 
 GAME = "connect_four"
 SETTINGS = PPO(
-    sampler=SelfPlay(matches=512, opening=7), hidden=(256, 256), minibatch=2048, epochs=4, lr=1e-3, entropy=0.02, alpha=0.1, proximal=1.0
+    sampler=SelfPlay(matches=512, opening=7), hidden=(128, 128), minibatch=512, epochs=4, lr=1e-3, entropy=0.02, alpha=0.1, proximal=1.0
 )
 MEASUREMENTS = 12
 
@@ -47,9 +47,11 @@ def curve(minutes: float, seed: int, deals: int = 50, settings: PPO = SETTINGS) 
     """Measurements, the last of four times as many deals. Time to measure counts too; the schedule is laid over what is left of it."""
     began = monotonic()
     algorithm = settings.build(Setup((GAME,), registry.game, None, seed))
-    for step in range(3):
+    iteration(algorithm, 0)  # imports
+    warm = monotonic()
+    for step in range(1, 6):
         iteration(algorithm, step)
-    rate = (monotonic() - began) / 3
+    rate = (monotonic() - warm) / 5
     horizon = int(0.75 * minutes * 60 / rate)  # matches grow longer as play grows better
     algorithm = replace(settings, horizon=horizon).build(Setup((GAME,), registry.game, None, seed))
     due = np.linspace(0, horizon, MEASUREMENTS, dtype=int)[1:]
