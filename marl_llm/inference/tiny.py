@@ -25,6 +25,7 @@ from torch import Tensor
 
 from marl_llm.agents.random import RandomAgent
 from marl_llm.answers import WORDS
+from marl_llm.cache import cache_folder
 from marl_llm.game import Game
 from marl_llm.inference.chat import Chat, Decision
 from marl_llm.inference.folder import write
@@ -68,11 +69,6 @@ class Tiny:
     apart: float = 0.01
     min_steps: int = 120
     max_steps: int = 600
-
-
-def cache_folder() -> Path:
-    """Where made models are kept: ``$MARL_LLM_CACHE`` or the user's cache folder."""
-    return Path(os.environ.get("MARL_LLM_CACHE") or Path.home() / ".cache" / "marl-llm")
 
 
 def tiny(games: Sequence[Game], seed: int, shape: Tiny | None = None, report: Callable[[str], None] = lambda line: None) -> Path:
