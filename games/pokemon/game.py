@@ -1,0 +1,189 @@
+"""Pokemon battles as Pokemon Showdown plays them: ``pokemon:FORMAT``, for two sides, singles or doubles.
+
+``pokemon:gen9randombattle`` and the other random formats make a team for each side and match. Elsewhere each side is dealt one of
+``teams``: a pool of our own by its size (1, 4, 16 or 64, the default 1), ``held_out``, or a file of packed teams or a paste.
+``sheets`` says whether sides see each other's team sheets before the battle; ``open`` is the default of formats that offer it.
+
+An action numbers what each slot in play does: 0 passes, 1 to 6 send in that member of the own team (before the battle: pick it,
+those that lead first), 7 + 20 gimmick + 5 move + (target + 2) uses a move, gimmick 1 mega evolves, 2 is a Z-move, 3 Dynamax or Ultra
+Burst, 4 Terastal, and target 1 and 2 are their slots, -1 and -2 the own ones, 0 none to choose. In doubles the action is the pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from games.arguments import read
+from games.pokemon.battles import Battle, advance, look
+from games.pokemon.teams import given, held_out, pool
+from games.pokemon.worker import known, workers
+from marl_llm.boards import Boards, BrokenRule
+from marl_llm.errors import UserError, unknown
+from marl_llm.game import Action, Discrete, Factored, Game, GameInfo, Seat, State, View
+from marl_llm.seeding import fold, uniform
+
+ACTIONS = 107
+MAX_DECISIONS = 6_000
+"""The simulator ends a battle after 1000 turns, of at most three decisions a side."""
+Sheets = Literal["open", "closed"]
+BATTLE, TEAM, DEAL = 1, 2, 3  # names of random streams
+
+RULES = (
+    "A Pokemon battle ({name}). Each turn both sides choose at once, for each of their Pokemon in play, a move or a switch; "
+    "a side whose Pokemon have all fainted has lost."
+)
+
+
+def game(text: str) -> Game:
+    """The game of ``FORMAT`` or ``FORMAT(teams=..., sheets=...)``."""
+    name, _, options = read(text)
+    wrong = sorted(set(options) - {"teams", "sheets"})
+    if wrong:
+        raise UserError(f"game 'pokemon:{text}' has no parameter {wrong[0]!r}; parameters: teams, sheets")
+    return Pokemon(name, **options)
+
+
+def members() -> Iterator[tuple[str, Game | UserError]]:
+    """Every format that needs no teams of its player's, and ours."""
+    for name in known("formats"):
+        facts = _facts(name)
+        if facts["players"] == 2 and facts["type"] in ("singles", "doubles") and (facts["makes"] or _has_teams(name)):
+            yield name, game(name)
+
+
+def _has_teams(name: str) -> bool:
+    try:
+        return bool(pool(1, name))
+    except UserError:
+        return False
+
+
+@cache
+def _facts(format: str) -> dict[str, Any]:
+    facts = known("facts", format=format)
+    if facts is None:
+        raise unknown("Pokemon format", format, known("formats"))
+    return facts
+
+
+@cache
+def layout() -> dict[str, Any]:
+    """What the numbers of a view are: ``rows``, ``width``, and the names of the entries of the row of the ``field`` and of a ``member``."""
+    return known("layout")
+
+
+class Pokemon(Game):
+    def __init__(self, format: str, teams: int | str = 1, sheets: Sheets | None = None) -> None:
+        facts = _facts(format)
+        if facts["players"] != 2 or facts["type"] not in ("singles", "doubles"):
+            raise UserError(f"format {format!r} is {facts['type']} for {facts['players']}; expected singles or doubles for 2")
+        if sheets is not None and (sheets not in get_args(Sheets) or not facts["preview"]):
+            known_ = "open or closed" if facts["preview"] else "none, since this format has no team preview"
+            raise UserError(f"sheets of pokemon:{format} is {sheets!r}; expected {known_}")
+        self.format, self.facts = format, facts
+        self.open = facts["open"] if sheets is None else sheets == "open"
+        self.teams: tuple[str, ...] = () if facts["makes"] else _teams(teams, format)
+        slots = 1 if facts["type"] == "singles" else 2
+        shape = (layout()["rows"], layout()["width"])
+        self.info = GameInfo(
+            name=f"pokemon:{format}",
+            seats=2,
+            returns=(-1.0, 1.0),
+            max_decisions=MAX_DECISIONS,
+            action=Discrete(ACTIONS) if slots == 1 else Factored((ACTIONS,) * slots),
+            utility="zero_sum",
+            vector=shape,
+            table=(2, *shape),
+            rewards_at_end=True,
+            simultaneous=True,
+            key_kind="information",
+            summary=f"{facts['name']} as Pokemon Showdown plays it",
+        )
+
+    def rules(self, seat: Seat) -> str:
+        return RULES.format(name=self.facts["name"])
+
+    def setup(self, seed: int) -> dict[str, Any]:
+        """What the simulator begins the match of ``seed`` from."""
+        if self.teams:
+            teams = [{"team": self.teams[int(uniform(seed, DEAL, seat) * len(self.teams))]} for seat in (0, 1)]
+        else:
+            teams = [{"seed": _seed(fold(seed, TEAM, seat))} for seat in (0, 1)]
+        return {"format": self.format, "seed": _seed(fold(seed, BATTLE)), "teams": teams, "open": self.open}
+
+    def start(self, seed: int) -> State:
+        battle = Battle(self.setup(seed), workers(1)[0])
+        advance([battle])
+        return PokemonState(self, battle)
+
+    def boards(self, rows: int) -> Boards:
+        from games.pokemon.boards import PokemonBoards
+
+        return PokemonBoards(self, rows)
+
+
+def _seed(number: int) -> str:
+    return f"gen5,{number:016x}"
+
+
+def _teams(teams: int | str, format: str) -> tuple[str, ...]:
+    if isinstance(teams, int):
+        return pool(teams, format)
+    return held_out(format) if teams == "held_out" else given(Path(teams), format)
+
+
+class PokemonState(State):
+    """One battle. What is hidden stays in the simulator: everything here is what the seat asked for may know."""
+
+    def __init__(self, game: Pokemon, battle: Battle) -> None:
+        self.game, self.battle = game, battle
+        self.labels: dict[Seat, list[dict[int, str]]] = {}
+
+    def to_act(self) -> tuple[Seat, ...]:
+        if self.battle.fault:
+            raise BrokenRule(self.battle.fault)
+        return tuple(seat for seat in (0, 1) if self.battle.turns[seat])
+
+    def _turn(self, seat: Seat) -> Any:
+        return self.battle.turns[seat]
+
+    def legal(self, seat: Seat) -> Sequence[int]:
+        return self._turn(seat).slots[0] if isinstance(self.game.info.action, Discrete) else ()
+
+    def next_legal(self, seat: Seat, chosen: tuple[int, ...]) -> Sequence[int]:
+        turn = self._turn(seat)
+        return turn.after(*chosen) if chosen else turn.slots[0]
+
+    def apply(self, moves: Mapping[Seat, Action]) -> None:
+        self.labels = {}
+        self.battle.history.append([(seat, [move] if isinstance(move, int) else list(move)) for seat, move in sorted(moves.items())])
+        advance([self.battle])
+
+    def returns(self) -> Sequence[float]:
+        return [float(self.battle.result), -float(self.battle.result)]
+
+    def view(self, seat: Seat | None) -> View:
+        battle, shape = self.battle, self.game.info.vector or ()
+        if seat is None:
+            return View(
+                text=lambda: "\n\n".join(look("texts", [(battle, 0), (battle, 1)])[0]),
+                vector=lambda: look("vectors", [(battle, 0), (battle, 1)])[1].reshape(2, *shape),
+            )
+        return View(
+            text=lambda: look("texts", [(battle, seat)])[0][0],
+            vector=lambda: look("vectors", [(battle, seat)])[1].reshape(shape),
+            key=lambda: self._turn(seat).key,
+        )
+
+    def action_text(self, seat: Seat, action: Action) -> str:
+        if seat not in self.labels:
+            told = look("labels", [(self.battle, seat)])[0][0]
+            self.labels[seat] = [dict(zip(*slot, strict=True)) for slot in zip(self._turn(seat).slots, told, strict=True)]
+        chosen = [action] if isinstance(action, int) else action
+        return ", ".join(labels[number] for labels, number in zip(self.labels[seat], chosen, strict=True))
+
+    def clone(self) -> State:
+        return PokemonState(self.game, self.battle.fork())

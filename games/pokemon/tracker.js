@@ -1,0 +1,234 @@
+// What everybody may know of a battle: read from the public form of the simulator's messages alone, so that nothing hidden can enter.
+// (The messages: Pokemon Showdown, sim/SIM-PROTOCOL.md.)
+'use strict';
+
+const {Teams, toID} = require('@pkmn/sim');
+
+const NO_BOOSTS = {atk: 0, def: 0, spa: 0, spd: 0, spe: 0, accuracy: 0, evasion: 0};
+const effect = words => toID((words || '').replace(/^(move|ability|item): ?/, ''));
+const seatOf = ident => Number(ident[1]) - 1;
+const slotOf = ident => (ident[2] === ':' ? -1 : ident.charCodeAt(2) - 97);
+const nameOf = ident => ident.slice(ident.indexOf(':') + 1).trim();
+
+function health(condition) {
+  const [share, status = ''] = condition.split(' ');
+  if (status === 'fnt') return {hp: 0, status: ''};
+  const [now, most] = share.split('/').map(parseFloat);
+  return {hp: now / most, status};
+}
+
+function details(words) {
+  const [species, ...rest] = words.split(', ');
+  const level = rest.find(word => /^L\d+$/.test(word));
+  return {species: toID(species.replace('-*', '')), level: level ? Number(level.slice(1)) : 100};
+}
+
+class Tracker {
+  constructor(battle) {
+    this.dex = battle.dex;
+    this.turn = 0;
+    this.weather = null; // {id, since}
+    this.fields = {}; // id -> turn it began
+    this.sides = battle.sides.map(side => ({conditions: {}, mons: [], active: side.active.map(() => null), terastallized: false}));
+  }
+
+  read(lines) {
+    for (let i = 0; i < lines.length; i++) {
+      const split = lines[i].startsWith('|split|');
+      const line = split ? lines[(i += 2)] : lines[i];
+      if (!line || line[0] !== '|') continue;
+      const [, kind, ...words] = line.split('|');
+      this.reveal(kind, words);
+      this[`on${kind.replace('-', '_')}`]?.(...words);
+    }
+  }
+
+  at(ident) {
+    const side = this.sides[seatOf(ident)];
+    return side.active[slotOf(ident)] || side.mons.find(mon => mon.name === nameOf(ident));
+  }
+
+  /** All of a side that have been shown: its team, and an illusion whose likeness has come in beside it. */
+  members(n) {
+    const {mons, active} = this.sides[n];
+    return [...mons, ...active.filter(mon => mon && !mons.includes(mon))];
+  }
+
+  fresh(words) {
+    const {species, level} = details(words);
+    return {
+      name: '', species, base: species, level, hp: 1, status: '', boosts: {...NO_BOOSTS}, volatiles: {}, types: null, moves: new Map(),
+      last: '', ability: '', item: '', itemKnown: false, tera: '', terastallized: '', seen: false, since: 0,
+    };
+  }
+
+  /** Who had an item or ability to which an event is put down. */
+  reveal(kind, words) {
+    const from = words.find(word => word.startsWith('[from] ability:') || word.startsWith('[from] item:'));
+    if (!from || !/^p\d/.test(words[0] || '')) return;
+    const of = words.find(word => word.startsWith('[of] '));
+    const what = effect(from.slice(7));
+    const traced = what === 'trace' && kind === '-ability';
+    const mon = this.at(of && !traced ? of.slice(5) : words[0]);
+    if (traced && of && this.at(of.slice(5))) this.at(of.slice(5)).ability = toID(words[1]);
+    if (!mon) return;
+    if (from.startsWith('[from] ability')) mon.ability = mon.ability || what;
+    else if (kind !== '-enditem') [mon.item, mon.itemKnown] = [what, true];
+  }
+
+  onturn(turn) { this.turn = Number(turn); }
+
+  onpoke(player, words) { this.sides[seatOf(player)].mons.push(this.fresh(words)); }
+
+  onshowteam(player, ...packed) {
+    const {mons} = this.sides[seatOf(player)];
+    Teams.unpack(packed.join('|')).forEach((set, k) => {
+      const mon = mons[k] || (mons[k] = this.fresh(`${set.species || set.name}, L${set.level || 100}`));
+      mon.species = mon.base = toID(set.species || set.name);
+      for (const move of set.moves) mon.moves.set(toID(move), 0);
+      Object.assign(mon, {ability: toID(set.ability), item: toID(set.item), itemKnown: true, tera: set.teraType || ''});
+    });
+  }
+
+  /** The record of who comes in: known by name, or not met yet and of this species in the preview, or new. */
+  known(side, name, words) {
+    const {species} = details(words);
+    const kin = this.dex.species.get(species).baseSpecies;
+    const met = side.mons.find(mon => mon.name === name);
+    const shown = side.mons.find(mon => !mon.name && this.dex.species.get(mon.base).baseSpecies === kin);
+    const mon = met || shown || this.fresh(words);
+    if (!met && !shown) side.mons.push(mon);
+    return Object.assign(mon, {name, ...details(words), base: species, seen: true});
+  }
+
+  enter(ident, words, condition) {
+    const side = this.sides[seatOf(ident)];
+    const slot = slotOf(ident);
+    this.leave(side.active[slot]);
+    const mon = this.known(side, nameOf(ident), words);
+    this.leave(mon);
+    // who stands in another slot and turns out not to be this one is somebody's illusion
+    side.active = side.active.map((other, k) => (k === slot ? mon : other === mon ? {...mon, name: ''} : other));
+    mon.since = this.turn;
+    if (condition) Object.assign(mon, health(condition));
+  }
+
+  leave(mon) {
+    if (mon) Object.assign(mon, {species: mon.base, boosts: {...NO_BOOSTS}, volatiles: {}, types: null, last: ''});
+  }
+
+  onswitch(ident, words, condition) { this.enter(ident, words, condition); }
+  ondrag(ident, words, condition) { this.enter(ident, words, condition); }
+
+  onreplace(ident, words) { // an illusion ends: what was seen of it since it came in was of another
+    const disguise = this.at(ident);
+    const {hp, status, boosts, volatiles, since} = disguise;
+    this.enter(ident, words);
+    Object.assign(this.at(ident), {hp, status, boosts, volatiles, since});
+  }
+
+  ondetailschange(ident, words) { const mon = this.at(ident); Object.assign(mon, details(words), {base: details(words).species}); }
+  on_formechange(ident, words) { this.at(ident).species = details(words).species; }
+  on_mega(ident) { this.at(ident).volatiles.mega = this.turn; }
+
+  on_transform(ident, other) {
+    const mon = this.at(ident);
+    Object.assign(mon, {species: this.at(other).species, types: this.at(other).types, boosts: {...this.at(other).boosts}});
+    mon.volatiles.transform = this.turn;
+  }
+
+  on_terastallize(ident, type) {
+    const mon = this.at(ident);
+    mon.tera = mon.terastallized = type;
+    this.sides[seatOf(ident)].terastallized = true;
+  }
+
+  onfaint(ident) {
+    const side = this.sides[seatOf(ident)];
+    const mon = this.at(ident);
+    Object.assign(mon, {hp: 0, status: ''});
+    this.leave(mon);
+    side.active = side.active.map(other => (other === mon ? null : other));
+  }
+
+  on_damage(ident, condition) { Object.assign(this.at(ident), health(condition)); }
+  on_heal(ident, condition) { Object.assign(this.at(ident), health(condition)); }
+  on_sethp(ident, condition) { Object.assign(this.at(ident), health(condition)); }
+  on_status(ident, status) { this.at(ident).status = status; }
+  on_curestatus(ident) { const mon = this.at(ident); if (mon) mon.status = ''; }
+  on_cureteam(ident) { for (const mon of this.sides[seatOf(ident)].mons) mon.status = ''; }
+
+  on_boost(ident, stat, by) { this.shift(ident, stat, Number(by)); }
+  on_unboost(ident, stat, by) { this.shift(ident, stat, -Number(by)); }
+  shift(ident, stat, by) { const {boosts} = this.at(ident); boosts[stat] = Math.max(-6, Math.min(6, boosts[stat] + by)); }
+  on_setboost(ident, stat, to) { this.at(ident).boosts[stat] = Number(to); }
+
+  on_swapboost(ident, other, stats) {
+    const [one, two] = [this.at(ident).boosts, this.at(other).boosts];
+    const named = stats && !stats.startsWith('[') ? stats.split(', ') : Object.keys(NO_BOOSTS);
+    for (const stat of named) [one[stat], two[stat]] = [two[stat], one[stat]];
+  }
+
+  on_copyboost(ident, from) { this.at(ident).boosts = {...this.at(from).boosts}; }
+  on_invertboost(ident) { this.reset(ident, value => -value); }
+  on_clearboost(ident) { this.reset(ident, () => 0); }
+  on_clearpositiveboost(ident) { this.reset(ident, value => Math.min(value, 0)); }
+  on_clearnegativeboost(ident) { this.reset(ident, value => Math.max(value, 0)); }
+  on_clearallboost() { for (const side of this.sides) for (const mon of side.active) if (mon) mon.boosts = {...NO_BOOSTS}; }
+  reset(ident, to) { const {boosts} = this.at(ident); for (const stat in boosts) boosts[stat] = to(boosts[stat]); }
+
+  on_ability(ident, ability) { this.at(ident).ability = toID(ability); }
+  on_item(ident, item) { Object.assign(this.at(ident), {item: toID(item), itemKnown: true}); }
+  on_enditem(ident) { Object.assign(this.at(ident), {item: '', itemKnown: true}); }
+
+  onmove(ident, name, _target, ...rest) {
+    const mon = this.at(ident);
+    const move = this.dex.moves.get(name);
+    if (!mon || move.isZ || move.isMax || mon.volatiles.transform !== undefined) return;
+    if (rest.some(word => word.startsWith('[from]') && !word.includes('lockedmove'))) return; // called by another move
+    mon.moves.set(move.id, (mon.moves.get(move.id) || 0) + 1);
+    mon.last = move.id;
+  }
+
+  on_start(ident, words, type) {
+    const mon = this.at(ident);
+    const id = effect(words).replace(/^(protosynthesis|quarkdrive).*/, '$1');
+    if (id === 'typechange' && type && !type.startsWith('[')) mon.types = type.split('/');
+    else if (id === 'typeadd') mon.types = [...(mon.types || this.dex.species.get(mon.species).types), type];
+    else if (/^perish\d$/.test(id)) mon.volatiles.perishsong = this.turn;
+    else mon.volatiles[id] = this.turn;
+  }
+
+  on_end(ident, words) { const mon = this.at(ident); if (mon) delete mon.volatiles[effect(words)]; }
+  on_mustrecharge(ident) { this.at(ident).volatiles.mustrecharge = this.turn; }
+
+  on_weather(words, upkeep) {
+    const id = toID(words);
+    if (id === 'none') this.weather = null;
+    else if (upkeep !== '[upkeep]' || this.weather?.id !== id) this.weather = {id, since: this.turn};
+  }
+
+  on_fieldstart(words) { this.fields[effect(words)] = this.turn; }
+  on_fieldend(words) { delete this.fields[effect(words)]; }
+
+  on_sidestart(player, words) {
+    const {conditions} = this.sides[seatOf(player)];
+    const id = effect(words);
+    conditions[id] = {layers: (conditions[id]?.layers || 0) + 1, since: this.turn};
+  }
+
+  on_sideend(player, words) { delete this.sides[seatOf(player)].conditions[effect(words)]; }
+
+  on_swapsideconditions() {
+    const [one, two] = this.sides;
+    [one.conditions, two.conditions] = [two.conditions, one.conditions];
+  }
+
+  onswap(ident, place) {
+    const {active} = this.sides[seatOf(ident)];
+    const [from, to] = [slotOf(ident), Number(place)];
+    if (Number.isInteger(to)) [active[from], active[to]] = [active[to], active[from]];
+  }
+}
+
+module.exports = {Tracker};
