@@ -23,6 +23,7 @@ function own(pokemon, k, seat) {
   return {
     own: true,
     number: k + 1,
+    place,
     species: pokemon.species.id,
     level: pokemon.level,
     types: pokemon.getTypes(true),

@@ -32,6 +32,7 @@ function serve() {
   const {picture} = require('./picture');
   const {text, label} = require('./text');
   const {vector, LAYOUT, SIZE} = require('./vector');
+  const {dex} = require('./dex');
   const matches = new Map();
 
   /** {id, start, moves}: begin a battle where start is given, and play moves, a list of joint ones. */
@@ -76,6 +77,7 @@ function serve() {
   const answers = {
     battles: ({battles}) => battles.map(advance),
     facts: ({format}) => facts(format),
+    dex: ({format}) => dex(format),
     formats: () => formats(),
     layout: () => LAYOUT,
   };

@@ -1,0 +1,63 @@
+"""Agents for Pokemon battles that learn nothing: ``pokemon-max-power`` and ``pokemon-heuristic``. Before the battle they pick at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from games.pokemon.battles import Turn
+from games.pokemon.boards import PokemonViews
+from games.pokemon.heuristics import Choice, Dex, max_power, simple
+from games.pokemon.heuristics import Decision as Sight
+from games.pokemon.worker import known
+from marl_llm.agent import Decision, Immediate, Request, answer
+from marl_llm.answers import column
+from marl_llm.errors import UserError
+from marl_llm.seeding import uniform
+
+Thumb = Callable[[Sight], Sequence[Choice]]
+
+
+class RuleOfThumb(Immediate):
+    """Plays what ``thumb`` says; among equals, and where the second slot may not do what it should, at random."""
+
+    def __init__(self, thumb: Thumb) -> None:
+        super().__init__()
+        self.thumb = thumb
+
+    def decide(self, request: Request) -> Decision:
+        views = request.views
+        if not isinstance(views, PokemonViews):
+            raise UserError(f"a Pokemon agent cannot play {views.game.info.name}; use random, or train an agent")
+        dex = _dex(views.game.format)
+        rows = zip(views.pictures(), views.options(), request.seed.tolist(), strict=True)
+        actions = [self._action(picture, turn, dex, seed) for picture, turn, seed in rows]
+        info = views.game.info
+        return answer(request, column(info, actions) if len(actions[0]) > 1 else np.asarray(actions, np.int64)[:, 0])
+
+    def _action(self, picture: dict[str, Any], turn: Turn, dex: Dex, seed: int) -> tuple[int, ...]:
+        choices = turn.slots if picture["asks"] == "teampreview" else self.thumb(Sight(picture, turn.slots, dex))
+        chosen: list[int] = []
+        for slot, choice in enumerate(choices):
+            legal = turn.after(*chosen) if slot else turn.slots[0]
+            good = [action for action in choice if action in legal] or legal
+            chosen.append(good[int(uniform(seed, slot) * len(good))])
+        return tuple(chosen)
+
+
+def heuristic() -> RuleOfThumb:
+    """The choices of poke-env's SimpleHeuristicsPlayer."""
+    return RuleOfThumb(simple)
+
+
+def strongest() -> RuleOfThumb:
+    """The move of greatest base power, as poke-env's MaxBasePowerPlayer."""
+    return RuleOfThumb(max_power)
+
+
+@cache
+def _dex(format: str) -> Dex:
+    return Dex(**known("dex", format=format))
