@@ -75,6 +75,7 @@ def advance(battles: Sequence[Battle]) -> None:
     work side by side."""
     by_worker: dict[Worker, list[Battle]] = {}
     for battle in battles:
+        battle.worker.settle()
         by_worker.setdefault(battle.worker, []).append(battle)
     sent = {worker: _sent(worker, "battles", battles=[battle.message() for battle in mine]) for worker, mine in by_worker.items()}
     for worker, mine in by_worker.items():
@@ -114,6 +115,7 @@ def look(what: str, at: Sequence[tuple[Battle, int]]) -> tuple[list[Any], NDArra
     """What seats of battles know, in one of the forms of worker.js: a list in the order of ``at``, or numbers [len(at), size]."""
     places: dict[Worker, list[int]] = {}
     for i, (battle, _) in enumerate(at):
+        battle.worker.settle()
         places.setdefault(battle.worker, []).append(i)
     _found([battle for battle, _ in at])
     asked = {worker: [(at[i][0].id, at[i][1]) for i in mine] for worker, mine in places.items()}

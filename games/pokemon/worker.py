@@ -43,10 +43,14 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._owes = False
 
+    def settle(self) -> None:
+        """End the process where whoever asked last was interrupted: what is in its pipes would be taken for the next answer."""
+        if self._owes:
+            self.close()
+
     def send(self, ask: str, **message: Any) -> None:
         """Ask, and go on; each ``send`` is followed by a ``receive``."""
-        if self._owes:  # whoever asked last was interrupted: what is in the pipes is of no use
-            self.close()
+        self.settle()
         process = self._process or self._start()
         self._owes = True
         dropped, self.dropped = self.dropped, []
