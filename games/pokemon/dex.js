@@ -14,12 +14,13 @@ const move = ({basePower, type, category, accuracy, multihit, target, nonGhostTa
 
 function dex(format) {
   const {species: all, moves, types} = Dex.forFormat(format);
-  const named = (table, facts) => Object.fromEntries(table.all().map(one => [one.id, facts(one)]));
+  const named = (list, facts) => Object.fromEntries(list.map(one => [one.id, facts(one)]));
+  const forms = all.all().flatMap(one => [one, ...(one.cosmeticFormes || []).map(name => all.get(name))]);
   const names = types.all().map(type => type.name);
   const chart = Object.fromEntries(types.all().map(({name, damageTaken}) => [
     name, Object.fromEntries(names.map(by => [by, TAKEN[damageTaken[by] || 0]])),
   ]));
-  return {species: named(all, species), moves: named(moves, move), chart};
+  return {species: named(forms, species), moves: named(moves.all(), move), chart};
 }
 
 module.exports = {dex};
