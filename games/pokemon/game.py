@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 from games.arguments import read
 from games.pokemon.battles import Battle, advance, look
-from games.pokemon.teams import given, held_out, pool
+from games.pokemon.teams import MAIN, given, held_out, pool
 from games.pokemon.worker import known, workers
 from marl_llm.boards import Boards, BrokenRule
 from marl_llm.errors import UserError, unknown
@@ -50,15 +50,8 @@ def members() -> Iterator[tuple[str, Game | UserError]]:
     """Every format that needs no teams of its player's, and ours."""
     for name in known("formats"):
         facts = _facts(name)
-        if facts["players"] == 2 and facts["type"] in ("singles", "doubles") and (facts["makes"] or _has_teams(name)):
+        if facts["players"] == 2 and facts["type"] in ("singles", "doubles") and (facts["makes"] or name == MAIN):
             yield name, game(name)
-
-
-def _has_teams(name: str) -> bool:
-    try:
-        return bool(pool(1, name))
-    except UserError:
-        return False
 
 
 @cache
@@ -80,6 +73,8 @@ class Pokemon(Game):
         facts = _facts(format)
         if facts["players"] != 2 or facts["type"] not in ("singles", "doubles"):
             raise UserError(f"format {format!r} is {facts['type']} for {facts['players']}; expected singles or doubles for 2")
+        if facts["random"] and not facts["makes"]:
+            raise UserError(f"the simulator makes no teams for format {format!r}; try gen9randombattle or gen9randomdoublesbattle")
         if sheets is not None and (sheets not in get_args(Sheets) or not facts["preview"]):
             known_ = "open or closed" if facts["preview"] else "none, since this format has no team preview"
             raise UserError(f"sheets of pokemon:{format} is {sheets!r}; expected {known_}")

@@ -102,6 +102,15 @@ function heardBy(lines, id) {
   return heard;
 }
 
+/** Whether teams come with a format: it says so, and a generator of this format is there. */
+function makes(format) {
+  try {
+    return Boolean(format.team && Teams.getGenerator(format));
+  } catch {
+    return false;
+  }
+}
+
 /** What must be known of a format before it is played. */
 function facts(id) {
   const format = Dex.formats.get(id);
@@ -113,7 +122,8 @@ function facts(id) {
     type: format.gameType,
     gen,
     players: format.playerCount,
-    makes: Boolean(format.team),
+    random: Boolean(format.team),
+    makes: makes(format),
     open: rules.has('openteamsheets') || rules.has('forceopenteamsheets'),
     preview: rules.has('teampreview'),
     picked: rules.pickedTeamSize || 0,

@@ -242,6 +242,7 @@ def test_battles_do_not_depend_on_the_number_of_workers() -> None:
     [
         ("pokemon:gen9vgc2025reg", r"^unknown Pokemon format 'gen9vgc2025reg'; did you mean gen9vgc2025regi"),
         ("pokemon:gen9multirandombattle", r"^format 'gen9multirandombattle' is multi for 4; expected singles or doubles for 2$"),
+        ("pokemon:gen9hackmonscup", r"^the simulator makes no teams for format 'gen9hackmonscup'; try gen9randombattle"),
         (f"{VGC}(team=4)", r"has no parameter 'team'; parameters: teams, sheets$"),
         (f"{VGC}(teams=5)", r"^there is no pool of 5 teams; expected 1, 4, 16, 64$"),
         (f"{VGC}(sheets=shut)", r"^sheets of pokemon:gen9vgc2025regi is 'shut'; expected open or closed$"),
