@@ -23,7 +23,7 @@ from marl_llm.matches import Match, Rules
 from marl_llm.play import play
 from marl_llm.records import FORFEIT, PLAYED, Batch
 from marl_llm.replay import seen
-from tournaments.results import Result, results
+from tournaments.results import Result, Results, lines
 
 KINDS = {"Aim": Box(-1.0, 2.0, (2, 2)), "Slots": Factored((3, 3, 2)), "Essay": Text(6), "Talk": Discrete(2)}
 
@@ -160,8 +160,8 @@ def test_records_come_back_and_replay(tmp_path: Any) -> None:
         batch.save(tmp_path / "batch.npz")
         again = Batch.load(tmp_path / "batch.npz")
         assert again.answers() == batch.answers()
-        one = next(results(batch))
-        assert Result.parse(one.line().encode()).moves == tuple(batch.episode(0).moves[k].action for k in range(len(one.moves)))
+        one = Result.parse(next(lines(batch, Results.played(batch))).encode())
+        assert one.moves == tuple(batch.episode(0).moves[k].action for k in range(len(one.moves)))
         spec = f"{__file__}:{kind}"
         episode = replace(batch.episode(3), game=spec)
         told = [decision.did for decision in seen(episode)]

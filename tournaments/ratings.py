@@ -55,9 +55,9 @@ def strengths(wins: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[
 
 
 def elo(
-    players: NDArray[np.int64], outcome: NDArray[np.int64], deals: NDArray[np.uint64], n: int, *, draws: int = 1000, seed: int = 0
-) -> list[Interval]:
-    """Elo of each of ``n`` agents (mean 0) with bootstrap intervals over deals.
+    players: NDArray[np.int64], outcome: NDArray[np.int64], deals: NDArray[np.int64], n: int, *, draws: int = 1000, seed: int = 0
+) -> tuple[list[Interval], NDArray[np.float64]]:
+    """Elo of each of ``n`` agents (mean 0) with bootstrap intervals over deals, and its ``draws`` [draws, n].
 
     ``players`` [matches, 2] are numbers of agents, ``outcome`` [matches] is LOSS, DRAW or WIN of the first.
     """
@@ -70,8 +70,9 @@ def elo(
     totals = np.stack([wins, drawn], axis=1)
     every = ELO * strengths(totals[:, 0].sum(0).astype(float), totals[:, 1].sum(0).astype(float))
     sums = resampled(totals, draws, seed)
-    low, high = quantiles(ELO * strengths(sums[:, 0], sums[:, 1]))
+    drawn_elo = ELO * strengths(sums[:, 0], sums[:, 1])
+    low, high = quantiles(drawn_elo)
     if count == 1:
         low, high = np.full(n, -np.inf), np.full(n, np.inf)
     games = np.bincount(players.reshape(-1), minlength=n)
-    return [Interval(*row) for row in zip(every.tolist(), low.tolist(), high.tolist(), games.tolist(), strict=True)]
+    return [Interval(*row) for row in zip(every.tolist(), low.tolist(), high.tolist(), games.tolist(), strict=True)], drawn_elo

@@ -2,36 +2,64 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from marl_llm.agent import FAULTS
+from marl_llm.errors import MissingExtra
 from marl_llm.game import GameInfo
-from marl_llm.intervals import Interval, means
-from tournaments.formats import Tournament
+from marl_llm.intervals import Interval, means, resampled, units
+from marl_llm.records import VOID
+from tournaments.analysis import Analysis, analysis
+from tournaments.balance import Balance, balance
+from tournaments.formats import Tournament, judged
+from tournaments.ranks import ranks
 from tournaments.ratings import DRAW, LOSS, WIN, elo
-from tournaments.results import Result
+from tournaments.results import Results
+from tournaments.skill import skill
+from tournaments.sprt import Verdict
+from tournaments.welfare import Group, groups
+
+DRAWS = 400
+ALPHA_DRAWS = 200
+"""Resamples that alpha-rank and the split are computed on."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One agent: mean payoff a match; losses, draws, wins and Elo where nothing else has happened (two seats, zero-sum, no
-    payoff between the bounds but 0); faults by kind; matches a seat."""
+    """One agent: mean payoff a match and the ranks it may have; losses, draws, wins and Elo where nothing else has happened (two
+    seats, zero-sum, no payoff between the bounds but 0); skill where there are more than two seats; what a perfect opponent
+    would gain, where it is known; faults by kind; matches a seat."""
 
     name: str
     payoff: Interval
+    rank: tuple[int, int]
     outcomes: tuple[int, int, int] | None
     elo: Interval | None
+    skill: Interval | None
+    exploitability: float | None
     faults: dict[str, int]
     turns: int
     seats: tuple[int, ...]
+
+    def json(self) -> dict[str, Any]:
+        """For a JSON object."""
+        return {
+            "name": self.name,
+            "payoff": self.payoff.json(),
+            "rank": list(self.rank),
+            **({} if self.outcomes is None else dict(zip(("losses", "draws", "wins"), self.outcomes, strict=True))),
+            **({} if self.elo is None else {"elo": self.elo.json()}),
+            **({} if self.skill is None else {"skill": self.skill.json()}),
+            **({} if self.exploitability is None else {"exploitability": self.exploitability}),
+            "faults": self.faults,
+            "turns": self.turns,
+            "seats": list(self.seats),
+        }
 
 
 @dataclass(frozen=True)
@@ -48,24 +76,21 @@ class Report:
     """``against[i][j]``: mean payoff of agent i in matches with agent j at the table, in any seats."""
     seatings: tuple[tuple[tuple[str, ...], tuple[float, ...], int], ...]
     """Of every ordered seating its players, their mean payoffs and the number of matches."""
-    deals: tuple[int, int]
-    """Deals that every seating has played, and deals begun."""
+    balance: Balance
+    analysis: Analysis | None
+    groups: tuple[Group, ...]
+    """Every company that has met, in games that are no contest."""
+    verdict: Verdict | None
+    missing: tuple[str, ...]
+    """Figures that need a package that is not installed."""
 
     @property
-    def balanced(self) -> bool:
-        """Whether every agent sat equally often in every seat, and every deal was played by every seating."""
-        return self.deals[0] == self.deals[1] and all(len(set(standing.seats)) == 1 for standing in self.standings)
-
-    def balance(self) -> str:
-        """The audit of seats and deals in one line."""
-        counts = [count for standing in self.standings for count in standing.seats]
-        word = "balanced" if self.balanced else "NOT balanced"
-        spread = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
-        return f"seats {word}: {spread} matches an agent and seat; {self.deals[0]} of {self.deals[1]} deals played by every seating"
+    def names(self) -> tuple[str, ...]:
+        return tuple(standing.name for standing in self.standings)
 
     def json(self) -> dict[str, Any]:
         """All figures, for ``json.dumps``."""
-        names = [standing.name for standing in self.standings]
+        verdict = self.verdict
         return {
             "format": self.tournament.format,
             "game": self.tournament.game,
@@ -75,127 +100,132 @@ class Report:
             "matches": self.matches,
             "void": self.void,
             "errors": list(self.errors),
-            "balanced": self.balanced,
-            "agents": [
-                {
-                    "name": standing.name,
-                    "payoff": standing.payoff.json(),
-                    **({} if standing.outcomes is None else dict(zip(("losses", "draws", "wins"), standing.outcomes, strict=True))),
-                    **({} if standing.elo is None else {"elo": standing.elo.json()}),
-                    "faults": standing.faults,
-                    "turns": standing.turns,
-                    "seats": list(standing.seats),
-                }
-                for standing in self.standings
-            ],
+            "balanced": self.balance.whole,
+            "agents": [standing.json() for standing in self.standings],
             "against": {
-                name: {other: cell.json() for other, cell in zip(names, row, strict=True) if cell.n}
-                for name, row in zip(names, self.against, strict=True)
+                name: {other: cell.json() for other, cell in zip(self.names, row, strict=True) if cell.n}
+                for name, row in zip(self.names, self.against, strict=True)
             },
             "seatings": [{"players": list(who), "payoffs": list(mean), "games": n} for who, mean, n in self.seatings],
+            **({} if self.analysis is None else {"analysis": self.analysis.json(self.names)}),
+            **({"groups": [group.json() for group in self.groups]} if self.groups else {}),
+            **(
+                {}
+                if verdict is None
+                else {"sprt": {"llr": verdict.llr, "bounds": list(verdict.bounds), "pairs": verdict.pairs, "answer": verdict.answer}}
+            ),
         }
 
-    def show(self, console: Console) -> None:
-        """Print the tables, best payoff first."""
-        order = sorted(range(len(self.standings)), key=lambda i: -self.standings[i].payoff.mean)
-        rated = any(standing.elo for standing in self.standings)
-        kinds = [kind for kind in FAULTS if any(standing.faults.get(kind) for standing in self.standings)]
-        head = ["agent", "payoff ± 95%", "matches", *(["won", "drawn", "lost", "Elo (95%)"] if rated else []), *kinds]
-        console.print(f"{self.tournament.game}: {self.matches} of {self.planned} matches")
-        table = Table(*head, box=None)
-        for i in order:
-            standing = self.standings[i]
-            cells = [standing.name, str(standing.payoff), str(standing.payoff.n)]
-            if standing.outcomes and standing.elo:
-                lost, drawn, won = standing.outcomes
-                cells += [
-                    str(won),
-                    str(drawn),
-                    str(lost),
-                    f"{standing.elo.mean:+.0f} ({standing.elo.low:+.0f} to {standing.elo.high:+.0f})",
-                ]
-            table.add_row(*cells, *(str(standing.faults.get(kind, 0)) for kind in kinds))
-        console.print(table)
-        cross = Table("payoff of, against", *(self.standings[j].name for j in order), box=None)
-        for i in order:
-            cross.add_row(self.standings[i].name, *(str(self.against[i][j]) for j in order))
-        console.print(cross)
-        console.print(self.balance())
-        if self.void:
-            why = f": {self.errors[0]}" if self.errors else ""
-            console.print(f"{self.void} matches void{why}")
 
-
-def report(tournament: Tournament, info: GameInfo, results: Iterable[Result]) -> Report:
-    """The report of the matches that are finished."""
-    tables = tournament.tables(info)
-    every = sorted(results, key=lambda result: (result.deal, result.players))
-    played = [result for result in every if result.end != "void"]
-    n, seats, number = len(tournament.agents), info.seats, {name: i for i, name in enumerate(tournament.agents)}
-    player = np.asarray([[number[name] for name in result.players] for result in played], np.int64).reshape(-1, seats)
-    payoff = np.asarray([result.returns for result in played]).reshape(-1, seats)
-    deal = np.asarray([result.deal for result in played], np.uint64)
+def report(tournament: Tournament, info: GameInfo, results: Results, exploitability: Mapping[str, float]) -> Report:
+    """The report of the matches that are finished, ``results`` by deal; ``exploitability`` of the agents of whom it is known."""
+    n, seats = len(tournament.agents), info.seats
+    played = results.take(np.flatnonzero(results.end != VOID))
+    player, payoff, deal = played.seats(tournament.agents), played.returns, played.deal
     own = means(payoff.reshape(-1), np.repeat(deal, seats), player.reshape(-1), n)
     one, other = np.nonzero(~np.eye(seats, dtype=bool))
-    pair = player[:, one] * n + player[:, other]
-    cells = means(payoff[:, one].reshape(-1), np.repeat(deal, len(one)), pair.reshape(-1), n * n)
-    sat = np.zeros((n, seats), np.int64)
-    np.add.at(sat, (player, np.arange(seats)), 1)
-    begun = np.unique(deal, return_counts=True)[1]
+    pair, gained = (player[:, one] * n + player[:, other]).reshape(-1), payoff[:, one].reshape(-1)
+    cells = means(gained, np.repeat(deal, len(one)), pair, n * n)
+    sat = np.bincount((player * seats + np.arange(seats)).reshape(-1), minlength=n * seats).reshape(n, seats)
+    drawn, drawn_pairs = _resampled(player.reshape(-1), payoff.reshape(-1), pair, gained, deal, n, tournament.seed)
+    figure, missing = np.asarray([interval.mean for interval in own]), []
+    outcomes, rated, elo_draws = _rated(tournament, info, player, payoff, deal)
+    if elo_draws is not None:
+        figure, drawn = np.asarray([interval.mean for interval in rated if interval]), elo_draws
+    skills: Sequence[Interval | None] = [None] * n
+    try:
+        if seats > 2 and not info.anonymous and info.utility != "team":
+            skills = skill(player, payoff, n)
+    except MissingExtra as error:
+        missing.append(str(error))
+    gains = np.asarray([cell.mean for cell in cells]).reshape(n, n)
+    found = analysis(gains, drawn_pairs, zero_sum=info.utility == "zero_sum") if seats == 2 and len(played) else None
+    faults, turns = _faults(n, results, tournament.agents)
     standings = zip(
         tournament.agents,
         own,
-        *_rated(tournament, info, player, payoff, deal),
-        *_faults(number, every),
+        ranks(figure, drawn, len(np.unique(deal))),
+        outcomes,
+        rated,
+        skills,
+        map(exploitability.get, tournament.agents),
+        faults,
+        turns,
         map(tuple, sat.tolist()),
         strict=True,
     )
+    verdict = judged(tournament, info, results)
     return Report(
         tournament=tournament,
-        planned=tournament.rounds * len(tables),
+        planned=len(results) if verdict and verdict.answer != "undecided" else tournament.planned(info),
         matches=len(played),
-        void=len(every) - len(played),
-        errors=tuple(sorted({result.error for result in every if result.error})),
+        void=len(results) - len(played),
+        errors=tuple(sorted({text for _, text in results.errors})),
         standings=tuple(Standing(*row) for row in standings),
         against=tuple(tuple(cells[i * n : (i + 1) * n]) for i in range(n)),
-        seatings=_seatings(tables, played, payoff),
-        deals=(int((begun == len(tables)).sum()), len(begun)),
+        seatings=_seatings(played, tournament.agents),
+        balance=balance(results, tournament.agents),
+        analysis=found,
+        groups=groups(tournament.agents, player, payoff, deal, info.returns[0]) if info.utility != "zero_sum" and len(played) else (),
+        verdict=verdict,
+        missing=tuple(missing),
     )
 
 
+def _resampled(
+    player: NDArray[np.int64],
+    payoff: NDArray[np.float64],
+    pair: NDArray[np.int64],
+    gained: NDArray[np.float64],
+    deal: NDArray[np.int64],
+    n: int,
+    seed: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean payoffs of agents, [draws, n], and of every two, [draws, n, n], over resampled deals; NaN where there are none."""
+    if not len(deal):
+        return np.full((DRAWS, n), np.nan), np.full((ALPHA_DRAWS, n, n), np.nan)
+    unit, count = units(deal)
+    alone, both = (np.repeat(unit, len(of) // len(unit)) for of in (player, pair))
+    totals = [
+        np.bincount(at * width + of, weights, count * width).reshape(count, width)
+        for at, of, values, width in ((alone, player, payoff, n), (both, pair, gained, n * n))
+        for weights in (values, None)
+    ]
+    sums = resampled(np.concatenate(totals, axis=1), DRAWS, seed)
+    own, games, pairs, meetings = np.split(sums, np.cumsum([n, n, n * n]), axis=1)
+    with np.errstate(invalid="ignore"):
+        return own / games, (pairs[:ALPHA_DRAWS] / meetings[:ALPHA_DRAWS]).reshape(-1, n, n)
+
+
 def _rated(
-    tournament: Tournament, info: GameInfo, player: NDArray[np.int64], payoff: NDArray[np.float64], deal: NDArray[np.uint64]
-) -> tuple[Sequence[tuple[int, int, int] | None], Sequence[Interval | None]]:
+    tournament: Tournament, info: GameInfo, player: NDArray[np.int64], payoff: NDArray[np.float64], deal: NDArray[np.int64]
+) -> tuple[Sequence[tuple[int, int, int] | None], Sequence[Interval | None], NDArray[np.float64] | None]:
     """Losses, draws, wins and Elo of every agent, where payoffs say no more than these; kuhn_poker's do: who bets seldom
-    may win most matches and lose money."""
+    may win most matches and lose money. Last, draws of Elo over resampled deals."""
     n = len(tournament.agents)
     if info.utility != "zero_sum" or info.seats != 2 or not len(payoff) or not np.isin(payoff, [*info.returns, 0.0]).all():
-        return [None] * n, [None] * n
+        return [None] * n, [None] * n, None
     outcome = np.sign(payoff[:, 0]).astype(np.int64) + DRAW
     count = np.zeros((n, 3), np.int64)
     np.add.at(count, (player[:, 0], outcome), 1)
     np.add.at(count, (player[:, 1], WIN - outcome), 1)
-    return [(int(row[LOSS]), int(row[DRAW]), int(row[WIN])) for row in count], elo(player, outcome, deal, n, seed=tournament.seed)
+    rated, draws = elo(player, outcome, deal, n, seed=tournament.seed)
+    return [(int(row[LOSS]), int(row[DRAW]), int(row[WIN])) for row in count], rated, draws
 
 
-def _faults(number: Mapping[str, int], results: Iterable[Result]) -> tuple[list[dict[str, int]], list[int]]:
+def _faults(n: int, results: Results, agents: Sequence[str]) -> tuple[list[dict[str, int]], list[int]]:
     """Faults by kind and turns of every agent, void matches included."""
-    faults: list[Counter[str]] = [Counter() for _ in number]
-    turns = [0] * len(number)
-    for result in results:
-        for name, mine, taken in zip(result.players, result.faults, result.turns, strict=True):
-            turns[number[name]] += taken
-            faults[number[name]].update(mine)
-    return [dict(count) for count in faults], turns
+    player = results.seats(agents)
+    row, seat, kind, many = results.faults.T
+    count = np.bincount(player[row, seat] * len(FAULTS) + kind, many, n * len(FAULTS)).astype(np.int64).reshape(n, -1)
+    turns = np.bincount(player.reshape(-1), results.turns.reshape(-1), n).astype(np.int64)
+    return [{FAULTS[k]: int(mine[k]) for k in np.flatnonzero(mine)} for mine in count], turns.tolist()
 
 
-def _seatings(
-    tables: Sequence[tuple[str, ...]], played: Sequence[Result], payoff: NDArray[np.float64]
-) -> tuple[tuple[tuple[str, ...], tuple[float, ...], int], ...]:
+def _seatings(played: Results, agents: Sequence[str]) -> tuple[tuple[tuple[str, ...], tuple[float, ...], int], ...]:
     """Mean payoffs of every seating that was played."""
-    place = {table: i for i, table in enumerate(tables)}
-    at = np.asarray([place[result.players] for result in played], np.int64)
-    matches = np.bincount(at, minlength=len(tables))
-    sums = np.zeros((len(tables), payoff.shape[1]))
-    np.add.at(sums, at, payoff)
-    return tuple((table, tuple((sums[i] / matches[i]).tolist()), int(matches[i])) for table, i in place.items() if matches[i])
+    matches = np.bincount(played.seating, minlength=len(played.players))
+    sums = np.zeros((len(matches), played.returns.shape[1]))
+    np.add.at(sums, played.seating, played.returns)
+    order = sorted(np.flatnonzero(matches).tolist(), key=lambda code: [agents.index(name) for name in played.players[code]])
+    return tuple((played.players[code], tuple((sums[code] / matches[code]).tolist()), int(matches[code])) for code in order)

@@ -45,8 +45,8 @@ def test_every_seating_plays_the_same_deals():
     assert len(seen) == 12  # the stream of a decision is the deal's, so a deal has one
     assert all(len(keys) == 6 and len(set(keys)) == 1 for keys in seen.values())
     assert len({keys[0] for keys in seen.values()}) > 3
-    assert report.balanced
-    assert report.deals == (12, 12)
+    assert report.balance.whole
+    assert report.balance.deals == (12, 12)
     assert {standing.seats for standing in report.standings} == {(24, 24)}
 
 
@@ -118,15 +118,15 @@ def test_a_broken_view_is_the_games_fault_not_the_agents():
     assert report.matches == 8
     assert "nothing to see" in report.errors[0]
     assert all(standing.faults == {} for standing in report.standings)
-    assert not report.balanced
-    assert "NOT balanced" in report.balance()
+    assert not report.balance.whole
+    assert "NOT balanced" in str(report.balance)
 
 
 def test_more_seats_than_agents():
     live = {"a": RandomAgent(), "b": First()}
     report = round_robin("kuhn_poker(players=3)", ["a", "b"], 4, live=live)
     assert report.matches == 4 * 6  # every ordered table of three with both at it
-    assert report.balanced
+    assert report.balance.whole
     assert sum(standing.payoff.mean * standing.payoff.n for standing in report.standings) == pytest.approx(0)
     assert report.against[0][0].n == report.against[1][1].n > 0
     assert all(standing.elo is None for standing in report.standings)

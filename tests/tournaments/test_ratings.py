@@ -56,17 +56,17 @@ def test_a_deal_that_decides_every_match_widens_the_interval():
     players = np.tile([[0, 1], [1, 0]], (1000, 1))
     lucky = np.repeat(rng.integers(0, 2, 100), 20) * 2  # the first agent wins a whole deal or loses it
     first = np.where(players[:, 0] == 0, lucky, 2 - lucky)
-    alone, together = (elo(players, first, units, 2)[0] for units in (np.arange(2000), deals))
+    alone, together = (elo(players, first, units, 2)[0][0] for units in (np.arange(2000), deals))
     assert together.high - together.low > 3 * (alone.high - alone.low)
 
 
 def test_unbeaten_agents_and_lone_draws_stay_finite():
     players = np.tile([[0, 1], [1, 0]], (50, 1))
-    beaten = elo(players, np.where(players[:, 0] == 0, 2, 0), np.arange(100), 2)
+    beaten, _ = elo(players, np.where(players[:, 0] == 0, 2, 0), np.arange(100), 2)
     assert 500 < beaten[0].mean - beaten[1].mean < 4000
-    drawn = elo(players, np.full(100, DRAW), np.arange(100), 2)
+    drawn, _ = elo(players, np.full(100, DRAW), np.arange(100), 2)
     assert drawn[0].mean == pytest.approx(0, abs=1e-6)
-    assert elo(players[:2], np.array([2, 0]), np.zeros(2, int), 2)[0].high == np.inf  # one deal tells nothing of chance
+    assert elo(players[:2], np.array([2, 0]), np.zeros(2, int), 2)[0][0].high == np.inf  # one deal tells nothing of chance
 
 
 def test_payoff_intervals_cover_the_truth_on_shared_deals():

@@ -7,16 +7,22 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
+from marl_llm import registry
+from marl_llm.agents.guarded import Guarded
+from marl_llm.agents.pool import AgentPool
 from marl_llm.agents.random import RandomAgent
 from marl_llm.cli import main
 from marl_llm.errors import UserError
+from marl_llm.matches import seatings
+from marl_llm.play import play
 from marl_llm.seeding import generator
 from tests.tournaments.players import First, Raises
 from tournaments.formats import Tournament
 from tournaments.host import host
-from tournaments.results import Result
+from tournaments.results import Result, Results, lines
 from tournaments.store import LOCK, RESULTS, SETTINGS, Store
 
 pytestmark = pytest.mark.filterwarnings("ignore:agent c raised")
@@ -66,13 +72,24 @@ def test_a_line_that_is_no_result_is_named(tmp_path, undisturbed):
             restored(tmp_path / "wrong", undisturbed, b"".join([*lines[:2], wrong, *lines[2:]]))
 
 
-def test_lines_survive_the_round_trip(undisturbed):
-    for line in undisturbed[0].splitlines():
-        assert Result.parse(line).line().encode() == line
+def test_lines_and_columns_of_a_batch_say_the_same():
+    tournament = Tournament(game="kuhn_poker", agents=tuple(LIVE), rounds=30, seed=6)
+    pool = AgentPool({name: Guarded(agent, name) for name, agent in LIVE.items()})
+    (batch,) = play((match for k in range(30) for match in tournament.on_deal(k, seatings("abc", 2))), pool, registry.game)
+    parsed = [Result.parse(line.encode()) for line in lines(batch, Results.played(batch))]
+    one, other = Results.of(parsed, 2), Results.played(batch)
+    assert one.seats("abc").tolist() == other.seats("abc").tolist()
+    assert len(other.faults)
+    for name in ("id", "deal", "end", "returns", "turns"):
+        assert np.array_equal(getattr(one, name), getattr(other, name))
+    assert sorted(one.faults.tolist()) == sorted(other.faults.tolist())
+    for i, result in enumerate(parsed):
+        moves = batch.episode(i).moves
+        assert list(result.moves) == [move.action for move in moves if move.fault == "ok"]
 
 
 def test_two_hosts_on_one_folder(tmp_path):
-    with Store(TOURNAMENT, tmp_path), pytest.raises(UserError, match=f"in use by another host, process {os.getpid()}"):
+    with Store(TOURNAMENT, 2, tmp_path), pytest.raises(UserError, match=f"in use by another host, process {os.getpid()}"):
         host(TOURNAMENT, live=LIVE, folder=tmp_path, resume=True)
     assert host(TOURNAMENT, live=LIVE, folder=tmp_path, resume=True).matches == 72  # the first is gone, so is its lock
 
