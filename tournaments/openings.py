@@ -1,7 +1,7 @@
 """Opening lists: matches that begin where a line of moves leads, so that agents without luck do not play one match over and over.
 
-A line of the file is an opening: its moves in order of play, as players write them or by number, separated by spaces, or
-as a JSON list where a move's text has spaces. Empty lines and those that begin with # are left out.
+A line of the file is an opening: its moves in order of play as players write them, separated by spaces, or a JSON list, of
+texts that have spaces or of the actions' numbers. Empty lines and those that begin with # are left out.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ def read(file: Path, game: Game, seed: int) -> tuple[tuple[tuple[int, ...], ...]
     return tuple(_histories(game, _moves(line, f"{file} line {number}"), seed, f"{file} line {number}") for number, line in told)
 
 
-def _moves(line: str, where: str) -> list[str]:
+def _moves(line: str, where: str) -> list[str | int]:
     if not line.startswith("["):
-        return line.split()
+        return [*line.split()]
     try:
-        return [str(move) for move in json.loads(line)]
+        return list(json.loads(line))
     except ValueError as error:
         raise UserError(f"--openings {where} is not a JSON list: {error}") from error
 
 
-def _histories(game: Game, moves: list[str], seed: int, where: str) -> tuple[tuple[int, ...], ...]:
+def _histories(game: Game, moves: list[str | int], seed: int, where: str) -> tuple[tuple[int, ...], ...]:
     """The moves of every seat; the same on every deal that is tried."""
     found = {_walked(game, moves, deal_seed(seed, k), where) for k in range(DEALS)}
     if len(found) > 1:
@@ -51,7 +51,7 @@ def _histories(game: Game, moves: list[str], seed: int, where: str) -> tuple[tup
     return found.pop()
 
 
-def _walked(game: Game, moves: list[str], seed: int, where: str) -> tuple[tuple[int, ...], ...]:
+def _walked(game: Game, moves: list[str | int], seed: int, where: str) -> tuple[tuple[int, ...], ...]:
     boards, row = game.boards(1), np.zeros(1, np.int64)
     boards.start(row, np.asarray([seed], np.uint64))
     history: list[list[int]] = [[] for _ in range(game.info.seats)]
@@ -61,12 +61,10 @@ def _walked(game: Game, moves: list[str], seed: int, where: str) -> tuple[tuple[
             raise UserError(f"--openings {where}: the match is over before move {number}, {move!r}; shorten it")
         legal = boards.legal(row, seat)[0].tolist()
         texts = list(boards.views(row, seat).action_texts()[0])
-        if move in texts:
-            action = legal[texts.index(move)]
-        elif move.isdecimal() and int(move) in legal:
-            action = int(move)
-        else:
-            raise UserError(f"--openings {where}: move {number}, {move!r}, is not legal; expected one of {', '.join(texts[:12])}")
+        known = texts if isinstance(move, str) else legal
+        if move not in known:
+            raise UserError(f"--openings {where}: move {number}, {move!r}, is not legal; expected one of {', '.join(map(str, known[:12]))}")
+        action = legal[known.index(move)]
         history[seat[0]].append(action)
         boards.step(row, seat, np.asarray([action]))
     if not len(boards.acting()[1]):

@@ -17,7 +17,7 @@ def ranks(figure: NDArray[np.float64], draws: NDArray[np.float64], deals: int, *
     n = len(figure)
     if deals < 2 or n < 2:
         return [(1, n)] * n
-    spread = np.cov(draws, rowvar=False)
+    spread = np.cov(draws, rowvar=False) * deals / (deals - 1)  # resampling sees the variance of a sample, not of its source
     own = np.diag(spread)
     error = np.sqrt(np.maximum(own[:, None] + own[None, :] - 2 * spread, 0))
     above = figure[None, :] - figure[:, None]  # [i, j]: by how much j stands above i
