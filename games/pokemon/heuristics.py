@@ -81,7 +81,7 @@ class Decision:
 
 def types(member: Member) -> list[str]:
     """Types as they defend; a Stellar Terastal counts as a type against which everything is neutral."""
-    return [STELLAR] if member["terastallized"] and member["tera"].lower() == STELLAR.lower() else member["types"]
+    return [STELLAR] if member["terastallized"] and member["tera"] == STELLAR else member["types"]
 
 
 def matchup(one: Member, other: Member, dex: Dex) -> float:
@@ -126,8 +126,7 @@ def damage(move: Mapping[str, Any], one: Member, other: Member, dex: Dex) -> flo
 
 def terastallizes(move: Mapping[str, Any], one: Member, other: Member, dex: Dex) -> bool:
     """Whether the Terastal type's defence, beside the move's effectiveness, is worth it."""
-    tera = [one["tera"][:1].upper() + one["tera"][1:]]
-    before, after = (min(1 / (dex.effect(kind, mine) or 1 / 8) for kind in types(other)) for mine in (types(one), tera))
+    before, after = (min(1 / (dex.effect(kind, mine) or 1 / 8) for kind in types(other)) for mine in (types(one), [one["tera"]]))
     return dex.effect(move["type"], types(other)) * after / before > 1
 
 

@@ -106,4 +106,4 @@ function options(battle, side, members, picks) {
   }
 }
 
-module.exports = {options, picked, ACTIONS, FIRST_MOVE, PER_GIMMICK, PER_MOVE};
+module.exports = {options, picked, numberOf, ACTIONS, FIRST_MOVE, PER_GIMMICK, PER_MOVE};

@@ -101,4 +101,4 @@ function picture(match, n) {
   };
 }
 
-module.exports = {picture};
+module.exports = {picture, foe, effects};

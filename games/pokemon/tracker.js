@@ -73,7 +73,7 @@ class Tracker {
     if (traced && of && this.at(of.slice(5))) this.at(of.slice(5)).ability = toID(words[1]);
     if (!mon) return;
     if (from.startsWith('[from] ability')) mon.ability = mon.ability || what;
-    else if (kind !== '-enditem') [mon.item, mon.itemKnown] = [what, true];
+    else if (kind !== '-enditem' && !mon.itemKnown) [mon.item, mon.itemKnown] = [what, true]; // a berry that was eaten heals only then
   }
 
   onturn(turn) { this.turn = Number(turn); }
@@ -177,7 +177,12 @@ class Tracker {
   on_clearallboost() { for (const side of this.sides) for (const mon of side.active) if (mon) mon.boosts = {...NO_BOOSTS}; }
   reset(ident, to) { const {boosts} = this.at(ident); for (const stat in boosts) boosts[stat] = to(boosts[stat]); }
 
-  on_ability(ident, ability) { this.at(ident).ability = toID(ability); }
+  on_ability(ident, words) {
+    const mon = this.at(ident);
+    const own = toID(this.dex.species.get(mon.species).abilities[0]);
+    mon.ability = own.startsWith('asone') ? own : toID(words); // As One is told by the names of its parts
+  }
+
   on_item(ident, item) { Object.assign(this.at(ident), {item: toID(item), itemKnown: true}); }
   on_enditem(ident) { Object.assign(this.at(ident), {item: '', itemKnown: true}); }
 
@@ -231,4 +236,4 @@ class Tracker {
   }
 }
 
-module.exports = {Tracker};
+module.exports = {Tracker, effect, seatOf, slotOf};

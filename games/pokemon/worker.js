@@ -33,6 +33,7 @@ function serve() {
   const {text, label} = require('./text');
   const {vector, LAYOUT, SIZE} = require('./vector');
   const {dex} = require('./dex');
+  const {samples} = require('./logs');
   const matches = new Map();
 
   /** {id, start, moves}: begin a battle where start is given, and play moves, a list of joint ones. */
@@ -86,8 +87,9 @@ function serve() {
     const message = JSON.parse(readAll(readAll(4).readUInt32LE()).toString());
     for (const id of message.drop) matches.delete(id);
     let answer, numbers = new Float32Array(0);
-    if (message.ask !== 'look') answer = answers[message.ask](message);
-    else [answer, numbers] = looked(message);
+    if (message.ask === 'look') [answer, numbers] = looked(message);
+    else if (message.ask === 'log') [answer, numbers] = samples(message.text);
+    else answer = answers[message.ask](message);
     const words = Buffer.from(JSON.stringify(answer));
     const head = Buffer.alloc(8);
     head.writeUInt32LE(words.length, 0);
