@@ -5,7 +5,7 @@
 
 const {Dex} = require('@pkmn/sim');
 
-const TEAM = 6, MOVES = 4, SCALE = 2 ** -11;
+const TEAM = 6, SCALE = 2 ** -11;
 const list = table => new Map(table.all().map(entry => entry.id).sort().map((id, k) => [id, (k + 1) * SCALE]));
 const IDS = {species: list(Dex.species), ability: list(Dex.abilities), item: list(Dex.items), move: list(Dex.moves)};
 const TYPES = [...Dex.types.all().map(type => type.name), 'Stellar'].filter((name, k, all) => all.indexOf(name) === k);
@@ -27,33 +27,41 @@ const CONDITIONS = [
 const CATEGORIES = ['Physical', 'Special', 'Status'];
 const AIMS = {foe: ['normal', 'any', 'adjacentFoe', 'randomNormal', 'scripted'], foes: ['allAdjacentFoes', 'foeSide'], all: ['allAdjacent', 'all'],
   ally: ['adjacentAlly', 'adjacentAllyOrSelf', 'allies', 'allySide', 'allyTeam'], self: ['self']};
+const LAYERED = ['spikes', 'toxicspikes'];
+const SLOTS = [0, 1];
+const MOVE = ['move 0', 'move 1', 'move 2', 'move 3'];
 const ASKS = ['teampreview', 'move', 'switch'];
 
-/** Writes numbers one after the other, and once for each layout their names. */
+/** Writes numbers one after the other, or only their names where there is a list for these. */
 class Row {
   constructor(out, at, names) { Object.assign(this, {out, at, names}); }
-  put(name, value) {
-    this.names?.push(name);
+  put(value, name, of) {
+    this.names?.push(of === undefined ? name : `${name} ${of}`);
     this.out[this.at++] = value;
   }
-  each(name, all, value) { for (const one of all) this.put(`${name} ${one}`, value(one)); }
+  each(name, all, value) { for (let k = 0; k < all.length; k++) this.put(value(all[k]), name, all[k]); }
+  copy(values, name, all) {
+    if (this.names) all.forEach(of => this.names.push(`${name} ${of}`));
+    this.out.set(values, this.at);
+    this.at += values.length;
+  }
 }
 
 const age = (since, turn) => 1 / (1 + turn - since); // 1 in the turn it began, and less ever after
 
 function field(row, seen) {
-  row.put('turn', seen.turn / 20);
+  row.put(seen.turn / 20, 'turn');
   row.each('asks', ASKS, ask => Number(seen.asks === ask));
-  row.each('forced slot', [0, 1], slot => Number(seen.forced[slot] || 0));
-  row.each('trapped slot', [0, 1], slot => Number(seen.trapped[slot] || 0));
+  row.each('forced slot', SLOTS, slot => Number(seen.forced[slot] || 0));
+  row.each('trapped slot', SLOTS, slot => Number(seen.trapped[slot] || 0));
   row.each('weather', WEATHERS, id => (seen.weather?.id === id ? age(seen.weather.since, seen.turn) : 0));
   row.each('field', FIELDS, id => (id in seen.fields ? age(seen.fields[id], seen.turn) : 0));
   seen.sides.forEach((side, k) => {
-    const whose = k ? 'theirs' : 'own';
+    const whose = k ? 'their' : 'own';
     row.each(`${whose} condition`, CONDITIONS, id => (side.conditions[id] ? age(side.conditions[id].since, seen.turn) : 0));
-    row.each(`${whose} layers`, ['spikes', 'toxicspikes'], id => (side.conditions[id]?.layers || 0) / 3);
-    row.put(`${whose} left`, side.team.filter(member => !member.fainted).length / TEAM);
-    row.put(`${whose} has used Terastal`, Number(side.terastallized));
+    row.each(`${whose} layers`, LAYERED, id => (side.conditions[id]?.layers || 0) / 3);
+    row.put(side.team.filter(member => !member.fainted).length / TEAM, whose, 'left');
+    row.put(Number(side.terastallized), whose, 'Terastal used');
   });
 }
 
@@ -66,71 +74,72 @@ function aboutMove(dex, id) {
     const kind = Object.keys(AIMS).map(aim => Number(AIMS[aim].includes(move.target)));
     const sort = CATEGORIES.map(category => Number(move.category === category));
     const type = TYPES.map(name => Number(move.type === name));
-    statics.set(key, [
+    statics.set(key, Float32Array.of(
       IDS.move.get(move.id) || 0, move.basePower / 150, move.accuracy === true ? 1 : move.accuracy / 100, move.priority / 5,
       Number(Boolean(move.flags.contact)), Number(Boolean(move.flags.protect)), Number(Boolean(move.drain || move.heal)),
       Number(Boolean(move.selfSwitch)), Number(Boolean(move.stallingMove)), ...sort, ...kind, ...type,
-    ]);
+    ));
   }
   return statics.get(key);
 }
 
-const MOVE_NAMES = [
-  'id', 'power', 'accuracy', 'priority', 'contact', 'blocked by Protect', 'heals', 'switches', 'protects', ...CATEGORIES, ...Object.keys(AIMS), ...TYPES,
+const ABOUT_MOVE = [
+  'id', 'power', 'accuracy', 'priority', 'contact', 'blocked by Protect', 'heals', 'switches', 'protects',
+  ...CATEGORIES, ...Object.keys(AIMS), ...TYPES,
 ];
+const NO_MOVE = {pp: 0, disabled: false, last: false, about: new Float32Array(ABOUT_MOVE.length)};
 
 function member(row, one, dex) {
-  const species = one && dex.species.get(one.species);
-  const flag = value => Number(Boolean(one && value(one)));
-  row.put('species', one ? IDS.species.get(species.id) || 0 : 0);
-  row.put('ability', one ? IDS.ability.get(one.ability) || 0 : 0);
-  row.put('item', one ? IDS.item.get(one.item) || 0 : 0);
-  row.put('there', flag(() => true));
-  row.put('own', flag(m => m.own));
-  row.put('seen', flag(m => m.seen));
-  row.put('brought', flag(m => m.brought));
-  row.put('picked', flag(m => m.picked));
-  row.put('fainted', flag(m => m.fainted));
-  row.put('item known', flag(m => m.itemKnown));
-  row.put('item none', flag(m => m.itemKnown && !m.item));
-  row.each('slot', [0, 1], slot => flag(m => m.slot === slot));
-  row.put('just in', flag(m => m.slot >= 0 && m.since <= 1));
-  row.put('hp', one ? one.hp : 0);
-  row.put('level', one ? one.level / 100 : 0);
-  row.each('status', STATUSES, status => flag(m => m.status === status));
-  row.each('type', TYPES, type => flag(m => m.types.includes(type)));
-  row.each('Terastal type', TYPES, type => flag(m => m.tera === type));
-  row.put('terastallized', flag(m => m.terastallized));
-  row.each('base', STATS, stat => (one ? species.baseStats[stat] / 150 : 0));
-  row.each('stat', STATS, stat => (one?.stats?.[stat] || 0) / 300);
-  row.each('boost', BOOSTS, stat => (one ? one.boosts[stat] / 6 : 0));
-  row.each('volatile', VOLATILES, id => flag(m => m.volatiles.includes(id)));
-  for (let k = 0; k < MOVES; k++) {
-    const move = one?.moves[k];
-    row.put(`move ${k} pp`, move ? move.pp : 0);
-    row.put(`move ${k} disabled`, Number(Boolean(move?.disabled)));
-    row.put(`move ${k} was last`, Number(Boolean(move?.last)));
-    const about = move && aboutMove(dex, move.id);
-    MOVE_NAMES.forEach((name, i) => row.put(`move ${k} ${name}`, about ? about[i] : 0));
+  const species = dex.species.get(one.species);
+  row.put(IDS.species.get(species.id) || 0, 'species');
+  row.put(IDS.ability.get(one.ability) || 0, 'ability');
+  row.put(IDS.item.get(one.item) || 0, 'item');
+  row.put(1, 'there');
+  row.put(Number(one.own), 'own');
+  row.put(Number(one.seen), 'seen');
+  row.put(Number(one.brought), 'brought');
+  row.put(Number(one.picked > 0), 'picked');
+  row.put(Number(one.fainted), 'fainted');
+  row.put(Number(one.itemKnown), 'item known');
+  row.put(Number(one.itemKnown && !one.item), 'item none');
+  row.each('slot', SLOTS, slot => Number(one.slot === slot));
+  row.put(Number(one.slot >= 0 && one.since <= 1), 'just in');
+  row.put(one.hp, 'hp');
+  row.put(one.level / 100, 'level');
+  row.each('status', STATUSES, status => Number(one.status === status));
+  row.each('type', TYPES, type => Number(one.types.includes(type)));
+  row.each('Terastal type', TYPES, type => Number(one.tera === type));
+  row.put(Number(one.terastallized), 'terastallized');
+  row.each('base', STATS, stat => species.baseStats[stat] / 150);
+  row.each('stat', STATS, stat => (one.stats ? one.stats[stat] / 300 : 0));
+  row.each('boost', BOOSTS, stat => one.boosts[stat] / 6);
+  row.each('volatile', VOLATILES, id => Number(one.volatiles.includes(id)));
+  for (let k = 0; k < MOVE.length; k++) {
+    const move = one.moves[k] || NO_MOVE;
+    row.put(move.pp, MOVE[k], 'pp');
+    row.put(Number(move.disabled), MOVE[k], 'disabled');
+    row.put(Number(move.last), MOVE[k], 'was last');
+    row.copy(move.about || aboutMove(dex, move.id), MOVE[k], ABOUT_MOVE);
   }
 }
 
 function layout() {
   const names = {field: [], member: []};
-  const nothing = {turn: 0, asks: '', forced: [], trapped: [], weather: null, fields: {}, sides: [0, 1].map(() => ({conditions: {}, team: []}))};
-  field(new Row([], 0, names.field), nothing);
-  member(new Row([], 0, names.member), null, Dex);
+  const side = {conditions: {}, terastallized: false, team: []};
+  const nobody = {species: '', types: [], boosts: {}, volatiles: [], moves: []};
+  field(new Row(new Float32Array(1000), 0, names.field), {forced: [], trapped: [], fields: {}, sides: [side, side]});
+  member(new Row(new Float32Array(1000), 0, names.member), nobody, Dex);
   return {...names, rows: 1 + 2 * TEAM, width: Math.max(names.field.length, names.member.length)};
 }
 
 const LAYOUT = layout();
 const SIZE = LAYOUT.rows * LAYOUT.width;
 
-/** Write into `out` from `at` on; the row of the field is filled up with zeros. */
+/** Write into zeros, from `at` on; rows that nobody stands in, and the end of the row of the field, stay so. */
 function vector(seen, dex, out, at) {
   field(new Row(out, at), seen);
   seen.sides.forEach((side, k) => {
-    for (let i = 0; i < TEAM; i++) member(new Row(out, at + LAYOUT.width * (1 + k * TEAM + i)), side.team[i], dex);
+    side.team.slice(0, TEAM).forEach((one, i) => member(new Row(out, at + LAYOUT.width * (1 + k * TEAM + i)), one, dex));
   });
 }
 
