@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 PYTEST := $(BIN)/python -m pytest
 RUN := $(BIN)/marl-llm
 
-.PHONY: demo suite ablation tier-a test lint types format bench test-learn test-pettingzoo test-ray test-vllm test-vgc test-browser test-soak test-gpu clean
+.PHONY: demo suite ablation tier-a test lint types format bench test-learn test-pettingzoo test-ray test-vllm test-vgc test-browser test-soak test-gpu simulator clean
 
 
 demo: $(STAMP)
@@ -67,6 +67,12 @@ test-pettingzoo: $(STAMP)
 
 test-ray test-vllm test-vgc test-browser test-soak test-gpu: test-%: $(STAMP)
 	$(PYTEST) -m $* -s
+
+# Pokemon battles run in node: the simulator's packages come from npm into the user's cache folder, once.
+simulator: $(STAMP)
+	$(BIN)/python -m games.pokemon.install
+
+test-vgc test-soak: simulator
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
