@@ -10,15 +10,14 @@ import numpy as np
 
 from games.pokemon.battles import Turn
 from games.pokemon.boards import PokemonViews
-from games.pokemon.heuristics import Choice, Dex, max_power, simple
-from games.pokemon.heuristics import Decision as Sight
+from games.pokemon.heuristics import Choice, Dex, Position, max_power, simple
 from games.pokemon.worker import known
 from marl_llm.agent import Decision, Immediate, Request, answer
 from marl_llm.answers import column
 from marl_llm.errors import UserError
 from marl_llm.seeding import uniform
 
-Thumb = Callable[[Sight], Sequence[Choice]]
+Thumb = Callable[[Position], Sequence[Choice]]
 
 
 class RuleOfThumb(Immediate):
@@ -39,7 +38,7 @@ class RuleOfThumb(Immediate):
         return answer(request, column(info, actions) if len(actions[0]) > 1 else np.asarray(actions, np.int64)[:, 0])
 
     def _action(self, picture: dict[str, Any], turn: Turn, dex: Dex, seed: int) -> tuple[int, ...]:
-        choices = turn.slots if picture["asks"] == "teampreview" else self.thumb(Sight(picture, turn.slots, dex))
+        choices = turn.slots if picture["asks"] == "teampreview" else self.thumb(Position(picture, turn.slots, dex))
         chosen: list[int] = []
         for slot, choice in enumerate(choices):
             legal = turn.after(*chosen) if slot else turn.slots[0]

@@ -21,6 +21,8 @@ SPEED, HEALTH = 0.1, 0.4
 POOR = -2
 """A match-up below this is left for a decent one."""
 STELLAR = "Stellar"
+NEUTRAL = {STELLAR, "???"}
+"""Types to and from which everything does plain damage."""
 _STRUGGLE = {"power": 50, "type": "Normal", "category": "Physical", "accuracy": 1, "hits": 1, "target": "randomNormal", "shy": False}
 
 Member = Mapping[str, Any]
@@ -40,13 +42,13 @@ class Dex:
 
     def effect(self, attack: str, types: Sequence[str]) -> float:
         """What a type's damage is multiplied by against all of ``types``."""
-        return 1.0 if STELLAR in types or attack == STELLAR else prod(self.chart[each][attack] for each in types)
+        return 1.0 if NEUTRAL & {attack, *types} else prod(self.chart[each][attack] for each in types)
 
     def base(self, member: Member, stat: str) -> int:
         return self.species[member["species"]]["base"][stat]
 
 
-class Decision:
+class Position:
     """One decision of a side: what it knows, and the action numbers of each slot."""
 
     def __init__(self, picture: Mapping[str, Any], slots: Sequence[Sequence[int]], dex: Dex) -> None:
@@ -130,52 +132,52 @@ def terastallizes(move: Mapping[str, Any], one: Member, other: Member, dex: Dex)
     return dex.effect(move["type"], types(other)) * after / before > 1
 
 
-def simple(decision: Decision) -> tuple[Choice, ...]:
+def simple(position: Position) -> tuple[Choice, ...]:
     """What ``SimpleHeuristicsPlayer`` does in each slot."""
-    if len(decision.slots) == 1:
-        return (against(decision, 0, 0)[0],)
-    return tuple(_either(decision, slot) for slot in range(len(decision.slots)))
+    if len(position.slots) == 1:
+        return (against(position, 0, 0)[0],)
+    return tuple(_either(position, slot) for slot in range(len(position.slots)))
 
 
-def _either(decision: Decision, slot: int) -> Choice:
+def _either(position: Position, slot: int) -> Choice:
     """What to do in a slot of two, facing two."""
-    one, switches, forced = decision.active(decision.own, slot), decision.switches(slot), decision.forced
+    one, switches, forced = position.active(position.own, slot), position.switches(slot), position.forced
     if (one is None and not switches) or (one is not None and "commanding" in one["volatiles"]):
         return [PASS]
     if forced[1 - slot] and (not forced[slot] or (slot == 1 and len(switches) == 1)):
         return [PASS]
-    return max((against(decision, slot, foe) for foe in (0, 1)), key=lambda each: each[1])[0]
+    return max((against(position, slot, foe) for foe in (0, 1)), key=lambda each: each[1])[0]
 
 
-def against(decision: Decision, slot: int, foe: int) -> tuple[Choice, float]:
+def against(position: Position, slot: int, foe: int) -> tuple[Choice, float]:
     """What to do in a slot as if ``foe`` were the only other one, and its score."""
-    dex, moves, switches = decision.dex, decision.moves(slot), decision.switches(slot)
-    one, other = decision.active(decision.own, slot), decision.active(decision.theirs, foe)
+    dex, moves, switches = position.dex, position.moves(slot), position.switches(slot)
+    one, other = position.active(position.own, slot), position.active(position.theirs, foe)
     if one is not None and other is not None:
         if moves and not (switches and leaves(one, other, switches, dex)):
-            return attack(decision, slot, foe, moves)
+            return attack(position, slot, foe, moves)
         if switches:
             return [max(switches, key=lambda member: matchup(member, other, dex))["number"]], 0.0
-    return decision.slots[slot], 0.0
+    return position.slots[slot], 0.0
 
 
-def attack(decision: Decision, slot: int, foe: int, moves: Moves) -> tuple[Choice, float]:
+def attack(position: Position, slot: int, foe: int, moves: Moves) -> tuple[Choice, float]:
     """Hazards laid or swept away where there is reason to, else the move that does most damage, and that damage."""
-    dex, one, other = decision.dex, decision.active(decision.own, slot), decision.active(decision.theirs, foe)
+    dex, one, other = position.dex, position.active(position.own, slot), position.active(position.theirs, foe)
     assert one is not None
     assert other is not None
-    theirs_left = 6 - sum(member["fainted"] for member in decision.theirs)
-    own_left = sum(not member["fainted"] for member in decision.own)
-    own_side, their_side = (side["conditions"] for side in decision.picture["sides"])
+    theirs_left = 6 - sum(member["fainted"] for member in position.theirs)
+    own_left = sum(not member["fainted"] for member in position.own)
+    own_side, their_side = (side["conditions"] for side in position.picture["sides"])
     for place, move in moves.items():
         name = move.get("id", "")
         lays = theirs_left >= 3 and name in HAZARDS and name not in their_side
         if lays or (own_side and name in SWEEPERS and own_left >= 2):
-            return decision.aimed(slot, place, target(move, one, slot, foe)), 0.0
+            return position.aimed(slot, place, target(move, one, slot, foe)), 0.0
     place, score = max(((place, damage(move, one, other, dex)) for place, move in moves.items()), key=lambda each: each[1])
-    may = any(action >= FIRST_MOVE + PER_GIMMICK * TERASTAL for action in decision.slots[slot])
+    may = any(action >= FIRST_MOVE + PER_GIMMICK * TERASTAL for action in position.slots[slot])
     gimmick = TERASTAL if may and terastallizes(moves[place], one, other, dex) else 0
-    return decision.aimed(slot, place, target(moves[place], one, slot, foe), gimmick), score
+    return position.aimed(slot, place, target(moves[place], one, slot, foe), gimmick), score
 
 
 def target(move: Mapping[str, Any], one: Member, slot: int, foe: int) -> tuple[int]:
@@ -187,15 +189,15 @@ def target(move: Mapping[str, Any], one: Member, slot: int, foe: int) -> tuple[i
     return (foe + 1,) if move["target"] in ("normal", "any", "adjacentFoe") else (0,)
 
 
-def max_power(decision: Decision) -> tuple[Choice, ...]:
+def max_power(position: Position) -> tuple[Choice, ...]:
     """What ``MaxBasePowerPlayer`` does in each slot: the strongest move, one that may hit several counting half as much again."""
-    both = len(decision.slots) == 2 and all(decision.active(decision.theirs, foe) for foe in (0, 1))
-    return tuple(_strongest(decision, slot, both) for slot in range(len(decision.slots)))
+    both = len(position.slots) == 2 and all(position.active(position.theirs, foe) for foe in (0, 1))
+    return tuple(_strongest(position, slot, both) for slot in range(len(position.slots)))
 
 
-def _strongest(decision: Decision, slot: int, both: bool) -> Choice:
-    moves = decision.moves(slot)
+def _strongest(position: Position, slot: int, both: bool) -> Choice:
+    moves = position.moves(slot)
     if not moves:
-        return decision.slots[slot]
+        return position.slots[slot]
     spread = {place: 1.5 if both and move["target"] not in ("normal", "any") else 1.0 for place, move in moves.items()}
-    return decision.aimed(slot, max(moves, key=lambda place: moves[place]["power"] * spread[place]), (1, 2))
+    return position.aimed(slot, max(moves, key=lambda place: moves[place]["power"] * spread[place]), (1, 2))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from games.pokemon.battles import Turn
-from games.pokemon.heuristics import Decision, Dex, max_power, simple
+from games.pokemon.heuristics import Dex, Position, max_power, simple
 from marl_llm import registry
 from marl_llm.agents.pool import AgentPool
 from marl_llm.errors import UserError
@@ -31,7 +31,7 @@ def differs(state: dict[str, Any], dex: Dex) -> str:
     """Where our choice is not poke-env's. Its ``random`` is several actions of ours, its ``default`` a second slot that may not do what
     it was to do."""
     turn = Turn(state["slots"], state["joint"], "")
-    ours = simple(Decision(state["picture"], turn.slots, dex))
+    ours = simple(Position(state["picture"], turn.slots, dex))
     for slot, (mine, theirs) in enumerate(zip(ours, state["chosen"], strict=True)):
         if theirs == "random":
             same = list(mine) == turn.slots[slot]
@@ -56,7 +56,7 @@ def test_the_strongest_move_counts_half_as_much_again_where_it_hits_both() -> No
     flutter_mane, miraidon = (next(each for each in state["picture"]["sides"][0]["team"] if each["slot"] == slot) for slot in (0, 1))
     assert [move["id"] for move in flutter_mane["moves"]] == ["moonblast", "mysticalfire", "taunt", "dazzlinggleam"]  # 95, 75, 0, 80
     assert [move["id"] for move in miraidon["moves"]] == ["electrodrift", "dracometeor", "voltswitch", "dazzlinggleam"]  # 100, 130, 70, 80
-    assert max_power(Decision(state["picture"], state["slots"], dex)) == ([24], [15, 16])  # Dazzling Gleam; Draco Meteor at either
+    assert max_power(Position(state["picture"], state["slots"], dex)) == ([24], [15, 16])  # Dazzling Gleam; Draco Meteor at either
 
 
 @pytest.mark.vgc
