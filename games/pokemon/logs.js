@@ -14,6 +14,7 @@ const AIMED = ['normal', 'any', 'adjacentAlly', 'adjacentAllyOrSelf', 'adjacentF
 const DRAWS = ['followme', 'ragepowder', 'spotlight'];
 const TURNS = ['lightningrod', 'stormdrain']; // abilities that draw moves
 const LEAVES = ['ejectbutton', 'ejectpack', 'emergencyexit', 'wimpout']; // what makes somebody leave who has not acted
+const GOES_ON = /^(-.*|move|cant|faint|turn|upkeep|win|tie)$/; // after which nobody else is sent in beside those that have been
 const GIMMICKS = {'-mega': 1, '-zpower': 2, '-terastallize': 4};
 
 /** The lines that anybody is told, of a log that may have more. */
@@ -57,7 +58,7 @@ class Reader {
 
   step(line) {
     const [, kind, ...words] = line.split('|');
-    if (kind !== 'switch' && this.sent) this.close('sent');
+    if (this.sent && GOES_ON.test(kind)) this.close('sent');
     if (kind === 'start') this.previews();
     if (kind === 'switch') this.switches(words);
     else if (/^p\d[ab]:/.test(words[0] || '')) this.acts(kind, words);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ import pytest
 from games.pokemon.battles import Battle, advance, look
 from games.pokemon.game import Pokemon, layout
 from games.pokemon.logs import UNKNOWN, Samples, Unread, read_log, read_logs
+from games.pokemon.paste import unpack, write_paste
+from games.pokemon.teams import pool
 from games.pokemon.worker import workers
 from marl_llm.errors import UserError
 from marl_llm.seeding import uniform
@@ -57,6 +60,14 @@ def battle(game: Pokemon, k: int) -> tuple[Battle, dict[Any, list[Chosen]]]:
 
 def log(one: Battle) -> str:
     return "\n".join(look("logs", [(one, 0)])[0][0])
+
+
+def with_noise(text: str, noise: str) -> str:
+    """``noise`` before every line that is not one of a pair."""
+    lines, out = iter(text.splitlines()), ""
+    for line in lines:
+        out += f"{line}\n{next(lines)}\n{next(lines)}\n" if line.startswith("|split|") else f"{noise}{line}\n"
+    return out
 
 
 def paired(samples: Samples, chosen: dict[Any, list[Chosen]]) -> Iterator[tuple[str, int, Chosen]]:
@@ -128,6 +139,21 @@ def test_the_own_team_is_as_it_was_but_for_what_a_spectator_is_not_told(played: 
             # a log tells health in hundredths, and not that a Pokemon with Regenerator is healed as it goes
             plain = [member["ability"] != "regenerator" for member in samples.pictures[row]["sides"][0]["team"]]
             assert np.abs(mine[plain, health] - theirs[plain, health]).max() <= 0.01
+
+
+def test_nicknames_and_talk_change_nothing(tmp_path: Path) -> None:
+    plain, named = (tmp_path / name for name in ("plain.txt", "named.txt"))
+    team = unpack(pool(4)[2])
+    plain.write_text(write_paste(team))
+    named.write_text(write_paste([replace(each, name=f"Mister {k}: a") for k, each in enumerate(team)]))
+    one, other = (log(battle(Pokemon(MAIN, teams=str(path)), 5)[0]) for path in (plain, named))
+    assert "|move|p1a: Mister" in other
+    assert "Mister" not in one
+    noise = "|c|~someone|[from] |faint|p1a: no\n|j|guest\n|inactive|Time left: 90 sec\n\n|raw|<b>1</b>\n|-message|hello\n"
+    for text in (other, with_noise(other, noise)):
+        mine, theirs = read_log(text), read_log(one)
+        np.testing.assert_array_equal(mine.action, theirs.action)
+        np.testing.assert_array_equal(mine.vector, theirs.vector)
 
 
 def test_a_folder_of_logs_and_replays(tmp_path: Path) -> None:
