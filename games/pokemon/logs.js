@@ -19,7 +19,7 @@ const GIMMICKS = {'-mega': 1, '-zpower': 2, '-terastallize': 4};
 
 /** The lines that anybody is told, of a log that may have more. */
 function* told(text) {
-  const lines = text.split('\n');
+  const lines = text.split(/\r?\n/);
   for (let i = 0; i < lines.length; i++) {
     if (lines[i].startsWith('|split|')) i += 2;
     if (lines[i]?.startsWith('|')) yield lines[i];
@@ -119,8 +119,9 @@ class Reader {
   moves(seat, slot, [, name, target, ...rest]) {
     const {turn, tracker} = this;
     if (turn.actions[seat][slot] !== null) return;
-    if (rest.includes('[from]lockedmove')) this.conceal(seat, [slot]);
-    if (rest.some(word => word.startsWith('[from]'))) return; // called by another move
+    const from = rest.find(word => word.startsWith('[from]'));
+    if (from?.includes('lockedmove')) this.conceal(seat, [slot]); // nothing was chosen
+    if (from) return; // or another move called it
     const mon = tracker.sides[seat].active[slot];
     const move = this.dex.moves.get(name);
     const place = mon.volatiles.transform === undefined ? [...mon.moves.keys()].slice(0, 4).indexOf(move.id) : -1;
