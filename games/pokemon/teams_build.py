@@ -45,19 +45,19 @@ def teams(archetypes: list[dict[str, Any]], sets: Mapping[str, PokemonSet]) -> I
         yield f"{archetypes[place]['name']} {turn + 1}", team
 
 
-def draw(archetype: dict[str, Any], sets: Mapping[str, PokemonSet], random: np.random.Generator) -> Team:
+def draw(archetype: dict[str, Any], sets: Mapping[str, PokemonSet], rng: np.random.Generator) -> Team:
     """The core, partners that complete it, and one of the alternatives wherever there are some."""
     core: list[str] = archetype["core"]
-    partners = random.permutation(archetype["partners"])[: SIZE - len(core)].tolist()
-    return tuple(settled(sets[name], random) for name in core + partners)
+    partners = rng.permutation(archetype["partners"])[: SIZE - len(core)].tolist()
+    return tuple(settled(sets[name], rng) for name in core + partners)
 
 
-def settled(each: PokemonSet, random: np.random.Generator) -> PokemonSet:
+def settled(each: PokemonSet, rng: np.random.Generator) -> PokemonSet:
     """The set with one of its alternatives, ``A / B``, wherever there are some."""
 
     def one(text: str) -> str:
         options = text.split(" / ")
-        return options[random.integers(len(options))]
+        return options[rng.integers(len(options))]
 
     moves = tuple(map(one, each.moves))
     return replace(
