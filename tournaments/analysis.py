@@ -54,10 +54,10 @@ def nash_average(gains: Floats) -> tuple[Floats, Floats]:
     table = (gains - gains.T) / 2
     table = table / (abs(table).max() or 1.0)
     one, slack = np.ones((1, n)), 1e-9
-    inside = linprog(np.zeros(n), A_ub=table, b_ub=np.full(n, slack), A_eq=one, b_eq=[1], bounds=[(0, 1)] * n).x
+    # of every agent the equilibrium that has most of it
     held = [linprog(-np.eye(n)[i], A_ub=table, b_ub=np.full(n, slack), A_eq=one, b_eq=[1], bounds=[(0, 1)] * n).x for i in range(n)]
     support = np.flatnonzero(np.max(held, axis=0) > 1e-6)  # no equilibrium has any of the others
-    start = np.mean([inside, *held], axis=0)[support]
+    start = np.mean(held, axis=0)[support]
     found = minimize(
         lambda p: float((p * np.log(p)).sum()),
         start / start.sum(),

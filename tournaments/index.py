@@ -37,6 +37,12 @@ class Index:
             self.close()
             raise
 
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self._base.close()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def _walked(game: Game, moves: list[str | int], seed: int, where: str) -> tuple[
             raise UserError(f"--openings {where}: the match is over before move {number}, {move!r}; shorten it")
         legal = boards.legal(row, seat)[0].tolist()
         texts = list(boards.views(row, seat).action_texts()[0])
-        known = texts if isinstance(move, str) else legal
+        known: list[Any] = texts if isinstance(move, str) else legal
         if move not in known:
             raise UserError(f"--openings {where}: move {number}, {move!r}, is not legal; expected one of {', '.join(map(str, known[:12]))}")
         action = legal[known.index(move)]

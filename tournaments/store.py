@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -47,17 +47,17 @@ class Store:
     def __enter__(self) -> Store:
         if self.folder is None:
             return self
-        with ExitStack() as opened:
-            try:
+        try:
+            with ExitStack() as opened:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 lock = opened.enter_context((self.folder / LOCK).open("a+"))
-            except OSError as error:
-                raise UserError(f"cannot write to --out {self.folder}: {error.strerror}") from error
-            take_lock(lock, self.folder)
-            _check_settings(self.tournament, self.folder, self.resume)
-            self._file = opened.enter_context((self.folder / RESULTS).open("a+b", buffering=0))
-            self._read(self.folder, opened)
-            self._opened = opened.pop_all()
+                take_lock(lock, self.folder)
+                _check_settings(self.tournament, self.folder, self.resume)
+                self._file = opened.enter_context((self.folder / RESULTS).open("a+b", buffering=0))
+                self._read(self.folder, opened)
+                self._opened = opened.pop_all()
+        except (OSError, sqlite3.Error) as error:
+            raise UserError(f"cannot write to --out {self.folder}: {error}; choose another folder, or make room") from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -125,7 +125,7 @@ class Store:
     def _read(self, folder: Path, opened: ExitStack) -> None:
         """What the record holds; the index gives what it knows, the rest is parsed."""
         try:
-            self._index = opened.enter_context(closing(Index(folder / INDEX, self.seats)))
+            self._index = opened.enter_context(Index(folder / INDEX, self.seats))
             with (folder / RESULTS).open("rb") as record:
                 for end, part in self._index.read(record):
                     self._parts.append(part)
@@ -133,7 +133,7 @@ class Store:
         except sqlite3.DatabaseError:  # cut short by a power failure, or no such index
             for path in folder.glob(f"{INDEX}*"):
                 path.unlink()
-            self._index = opened.enter_context(closing(Index(folder / INDEX, self.seats)))
+            self._index = opened.enter_context(Index(folder / INDEX, self.seats))
             self._bytes, self._parts = 0, [Results.empty(self.seats)]
         number = sum(len(part) for part in self._parts)
         with (folder / RESULTS).open("rb") as record:

@@ -25,28 +25,50 @@ def test_bradley_terry_of_twenty_agents():
     players = np.tile(list(permutations(range(agents), 2)), (deals, 1))
     chance = 1 / (1 + np.exp((players[:, 1] - players[:, 0]) / 5))
     outcome = generator(1).binomial(2, chance)
-    wall, cpu = time.perf_counter(), time.process_time()
-    found, _ = elo(players, outcome, np.repeat(np.arange(deals), agents * (agents - 1)), agents, draws=1000)
-    figures = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu, "peak_mb": peak_mb()}
-    print(json.dumps({"bench": "ratings/20 agents, 38,000 matches, 1,000 bootstraps", **figures}))
+    unit = np.repeat(np.arange(deals), agents * (agents - 1))
+    (found, _), seconds = measured(
+        "ratings/20 agents, 38,000 matches, 1,000 bootstraps", lambda: elo(players, outcome, unit, agents, draws=1000)
+    )
     assert [standing.mean for standing in found] == sorted(standing.mean for standing in found)
-    assert figures["cpu_s"] < 2
+    assert seconds < 2
+
+
+def measured(name, work):
+    """Time of ``work``, printed."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    made = work()
+    figures = {"wall_s": round(time.perf_counter() - wall, 3), "cpu_s": round(time.process_time() - cpu, 3), "peak_mb": peak_mb()}
+    print(json.dumps({"bench": name, **figures}))
+    return made, figures["cpu_s"]
+
+
+NAMES = tuple(f"random-{i}" for i in range(8))
+MATCHES = len(NAMES) * (len(NAMES) - 1)
+
+
+def hosted(folder, rounds):
+    live = {name: RandomAgent() for name in NAMES}
+    tournament = Tournament(game="kuhn_poker", agents=NAMES, rounds=rounds)
+    return host(tournament, live=live, folder=folder, in_flight=8192, resume=True)
 
 
 def test_hosting_against_the_bare_loop(tmp_path):
-    agents, rounds, runs = 8, 60, iter(range(100))
-    live = [f"random-{i}" for i in range(agents)]
-    matches = agents * (agents - 1) * rounds
+    rounds, runs = 1000, iter(range(100))
 
     def ours():
-        made = host(
-            Tournament(game="kuhn_poker", agents=tuple(live), rounds=rounds),
-            live={name: RandomAgent() for name in live},
-            folder=tmp_path / str(next(runs)),
-            in_flight=1024,
-        )
-        assert made.matches == matches
-        return matches
+        assert hosted(tmp_path / str(next(runs)), rounds).matches == MATCHES * rounds
+        return MATCHES * rounds
 
-    play = bare("kuhn_poker", matches)
-    compare("tournament/8 agents, kuhn_poker, logged and reported/bare pyspiel", ours, lambda: play() and matches)
+    play = bare("kuhn_poker", MATCHES * rounds)
+    found = compare(
+        "tournament/8 agents, kuhn_poker, 56,000 matches, logged and rated/bare pyspiel", ours, lambda: play() and MATCHES * rounds
+    )
+    assert found["ratio"] >= 0.6
+
+
+def test_resuming_over_100_000_matches(tmp_path):
+    rounds = 100_000 // MATCHES + 1
+    whole = hosted(tmp_path, rounds)
+    again, seconds = measured("resume/100,000 finished matches, with the report", lambda: hosted(tmp_path, rounds))
+    assert again.json() == whole.json()
+    assert seconds < 1

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from open_spiel.python.egt import alpharank
 
+from marl_llm.agent import answer
 from marl_llm.seeding import generator
 from tests.tournaments.players import First
 from tournaments.analysis import MUTATION, alpha_rank, analysis, hodge, nash_average
@@ -32,10 +34,9 @@ def test_alpha_rank_in_closed_form():
 
 
 def test_alpha_rank_agrees_with_openspiel():
-    ranked = pytest.importorskip("open_spiel.python.egt.alpharank")
     table = generator(4).normal(size=(6, 6))
     table = table - table.T
-    theirs = ranked.compute([table], use_inf_alpha=True, inf_alpha_eps=MUTATION)[2]
+    theirs = alpharank.compute([table], use_inf_alpha=True, inf_alpha_eps=MUTATION)[2]
     assert alpha_rank(table) == pytest.approx(theirs, abs=1e-6)
 
 
@@ -99,8 +100,6 @@ class Always(First):
         raise TypeError("none")
 
     def decide(self, request):
-        from marl_llm.agent import answer
-
         return answer(request, np.full(len(request), self.move))
 
 

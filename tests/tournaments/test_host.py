@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from marl_llm import registry
+from marl_llm.agent import FAULTS
 from marl_llm.agents.random import RandomAgent
 from marl_llm.errors import UserError
 from marl_llm.matches import Rules
@@ -13,6 +15,7 @@ from tests.tournaments.players import Blind, First, Formless, Illegal, Raises, S
 from tournaments.formats import Tournament
 from tournaments.host import host, round_robin
 from tournaments.report import Report
+from tournaments.shown import show
 from tournaments.store import RESULTS
 
 
@@ -56,9 +59,10 @@ def test_matches_in_flight_change_nothing(tmp_path, game):
     live = {"a": RandomAgent(), "b": First(), "c": Raises(7)}
     tournament = Tournament(game=game, agents=("a", "b", "c"), rounds=10, seed=3)
     one = host(tournament, live=live, folder=tmp_path / "1", in_flight=1)
-    many = host(tournament, live=live, folder=tmp_path / "64", in_flight=64)
-    assert lines(tmp_path / "1") == lines(tmp_path / "64")
-    assert one.json() == many.json()
+    for count in (2, 8, 64):
+        many = host(tournament, live=live, folder=tmp_path / str(count), in_flight=count)
+        assert lines(tmp_path / "1") == lines(tmp_path / str(count))
+        assert one.json() == many.json()
 
 
 @pytest.mark.filterwarnings("ignore:agent crashes raised")
@@ -99,6 +103,23 @@ def test_illegal_moves_lose_for_the_offender_alone():
     assert standing["a"].payoff.mean == standing["b"].payoff.mean == -low / 2
     assert standing["illegal"].faults == {"illegal": 2 * report.matches}  # one retry
     assert standing["a"].faults == {}
+
+
+def test_kinds_of_faults_are_counted_apart(capsys):
+    kinds = [kind for kind in FAULTS if kind != "ok"]
+    live = {kind: Formless({"fault": np.full(1, FAULTS.index(kind), np.int8)}) for kind in kinds} | {"a": First()}
+    tournament = Tournament(format="gauntlet", game="kuhn_poker", agents=("a", *kinds), rounds=3, rules=Rules(0, "forfeit"))
+    report = host(tournament, live=live, in_flight=1)
+    standing = by_name(report)
+    for kind in kinds:
+        assert standing[kind].faults == {kind: 6}
+    assert standing["a"].faults == {}
+    assert report.void == 6  # an outage is nobody's loss
+    assert standing["outage"].payoff.n == 0
+    assert standing["a"].payoff.mean == 2
+    show(report, Console(width=200))
+    head = capsys.readouterr().out.splitlines()[1].split()
+    assert [word for word in head if word in kinds] == kinds
 
 
 @pytest.mark.parametrize(("then", "void"), [("random", 0), ("void", 20)])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from marl_llm.agent import answer
 from marl_llm.intervals import resampled
 from marl_llm.seeding import generator
 from tests.tournaments.players import First
@@ -64,8 +65,6 @@ def test_groups_of_known_payoffs():
 def test_public_goods_with_mixed_teams(tmp_path):
     class Gives(First):
         def decide(self, request):
-            from marl_llm.agent import answer
-
             return answer(request, request.legal.data[request.legal.starts[1:] - 1])
 
     live = {"keeps": First(), "gives": Gives()}

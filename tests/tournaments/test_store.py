@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -22,8 +23,9 @@ from marl_llm.seeding import generator
 from tests.tournaments.players import First, Raises
 from tournaments.formats import Tournament
 from tournaments.host import host
+from tournaments.index import Index
 from tournaments.results import Result, Results, lines
-from tournaments.store import LOCK, RESULTS, SETTINGS, Store
+from tournaments.store import INDEX, LOCK, RESULTS, SETTINGS, Store
 
 pytestmark = pytest.mark.filterwarnings("ignore:agent c raised")
 LIVE = {"a": RandomAgent(), "b": First(), "c": Raises(6)}
@@ -46,7 +48,7 @@ def restored(folder, undisturbed, data):
 
 def test_resume_at_any_byte_equals_an_undisturbed_run(tmp_path, undisturbed):
     whole = undisturbed[0]
-    cuts = generator(9).integers(0, len(whole), 40).tolist()
+    cuts = generator(9).integers(0, len(whole), 25).tolist()
     ends = [whole.index(b"\n"), whole.index(b"\n") + 1]
     for cut in [0, 1, len(whole) - 1, len(whole), *ends, *cuts]:
         assert restored(tmp_path / "cut", undisturbed, whole[:cut]) == undisturbed[1]
@@ -86,6 +88,56 @@ def test_lines_and_columns_of_a_batch_say_the_same():
     for i, result in enumerate(parsed):
         moves = batch.episode(i).moves
         assert list(result.moves) == [move.action for move in moves if move.fault == "ok"]
+
+
+@pytest.mark.parametrize("damage", ["gone", "garbage", "cut", "older"])
+def test_a_damaged_index_is_made_again(tmp_path, undisturbed, damage):
+    host(TOURNAMENT, live=LIVE, folder=tmp_path, in_flight=8)
+    index = tmp_path / INDEX
+    if damage == "gone":
+        index.unlink()
+    elif damage == "garbage":
+        index.write_bytes(b"nonsense " * 500)
+    elif damage == "cut":
+        index.write_bytes(index.read_bytes()[: index.stat().st_size // 2])
+    else:  # the record has changed under it
+        lines = (tmp_path / RESULTS).read_bytes().splitlines(keepends=True)
+        (tmp_path / RESULTS).write_bytes(b"".join(reversed(lines)))
+    assert host(TOURNAMENT, live=LIVE, folder=tmp_path, resume=True).json() == undisturbed[1]
+    with Index(index, 2) as known, (tmp_path / RESULTS).open("rb") as record:
+        assert sum(len(part) for _, part in known.read(record)) == 72
+
+
+def test_what_the_index_gives_is_what_the_record_says(tmp_path, undisturbed):
+    host(TOURNAMENT, live=LIVE, folder=tmp_path, in_flight=8)
+    with Index(tmp_path / INDEX, 2) as known, (tmp_path / RESULTS).open("rb") as record:
+        parts = [part for _, part in known.read(record)]
+    parsed = [Result.parse(line) for line in (tmp_path / RESULTS).read_bytes().splitlines()]
+    one, other = Results.concat(parts), Results.of(parsed, 2)
+    assert len(parts) > 3
+    assert one.seats("abc").tolist() == other.seats("abc").tolist()
+    for name in ("id", "deal", "end", "returns", "turns", "faults"):
+        assert np.array_equal(getattr(one, name), getattr(other, name)), name
+
+
+def test_a_full_disk_loses_nothing_that_is_finished(tmp_path, undisturbed):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    sizes = []
+    for limit in (3_000, 6_000, 30_000, 40_000):  # bytes that a file may have; the system refuses the rest, as a full disk does
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            with pytest.raises(UserError, match="cannot write to --out"):
+                host(TOURNAMENT, live=LIVE, folder=tmp_path, resume=True, in_flight=4)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        record = tmp_path / RESULTS
+        data = record.read_bytes() if record.exists() else b""
+        assert data == b"" or data.endswith(b"\n")
+        assert set(data.splitlines()) <= set(undisturbed[0].splitlines())
+        sizes.append(len(data))
+    assert sizes[-1] > 0
+    assert sizes == sorted(sizes)
+    assert host(TOURNAMENT, live=LIVE, folder=tmp_path, resume=True).json() == undisturbed[1]
 
 
 def test_two_hosts_on_one_folder(tmp_path):
