@@ -9,7 +9,7 @@ const {foe, effects} = require('./picture');
 const {Tracker, effect, seatOf, slotOf} = require('./tracker');
 const {vector, SIZE} = require('./vector');
 
-const UNKNOWN = -1, PASS = 0;
+const UNKNOWN = -1, PASS = 0, COMES = 'comes';
 const AIMED = ['normal', 'any', 'adjacentAlly', 'adjacentAllyOrSelf', 'adjacentFoe'];
 const DRAWS = ['followme', 'ragepowder', 'spotlight'];
 const TURNS = ['lightningrod', 'stormdrain']; // abilities that draw moves
@@ -44,13 +44,12 @@ class Reader {
     this.dex = Dex.forGen(Number(first('gen')));
     this.tracker = new Tracker({dex: this.dex, sides: [0, 1].map(() => ({active: Array(this.slots).fill(null)}))});
     this.brought = [[], []]; // mons in the order in which they came in
-    this.turn = null; // the open decision of a turn: an action for each slot of each side, null as long as none has shown
-    this.sent = null; // the open replacements
-    this.found = [];
+    this.turn = null; // what may still show of a turn: for each slot of each side an action, null as long as none has shown
+    this.sent = null; // the same of replacements
+    this.found = []; // decisions: whose, what it knew, and its action, which fills up as it shows
     this.players = [];
     this.result = 0;
     for (const line of lines) this.step(line);
-    this.settle();
     for (const one of this.found) this.finish(one);
   }
 
@@ -58,11 +57,11 @@ class Reader {
 
   step(line) {
     const [, kind, ...words] = line.split('|');
-    if (this.sent && GOES_ON.test(kind)) this.close('sent');
+    if (GOES_ON.test(kind)) this.sent = null;
     if (kind === 'start') this.previews();
     if (kind === 'switch') this.switches(words);
     else if (/^p\d[ab]:/.test(words[0] || '')) this.acts(kind, words);
-    if (kind === 'upkeep' || kind === 'win' || kind === 'tie') this.settle();
+    if (kind === 'upkeep') this.turn = null;
     this.tracker.read([line]);
     if (kind === 'player' && words[1]) this.players[seatOf(words[0])] = words[1];
     if (kind === 'win') this.result = words[0] === this.players[0] ? 1 : -1;
@@ -71,28 +70,15 @@ class Reader {
   }
 
   begin() {
-    this.settle();
+    const actions = this.tracker.sides.map(side => side.active.map(mon => (mon ? null : PASS)));
     this.turn = {
-      actions: this.tracker.sides.map(side => side.active.map(mon => (mon ? null : PASS))),
-      pictures: [0, 1].map(seat => this.picture(seat, 'move', [])),
+      actions,
       gimmicks: [[], []],
       standing: this.tracker.sides.map(side => side.active.filter(Boolean).length),
       blurred: [false, false], // sides that have changed places or lost somebody, at whom nobody's aim is certain any more
       drawing: [[], []], // slots that draw moves
     };
-  }
-
-  settle() {
-    if (this.turn) this.close('turn');
-  }
-
-  close(which) {
-    const {actions, pictures} = this[which];
-    this[which] = null;
-    actions.forEach((action, seat) => {
-      const known = action.map(each => each ?? UNKNOWN);
-      if (known.some(each => each > PASS)) this.found.push({seat, action: known, picture: pictures[seat]});
-    });
+    actions.forEach((action, seat) => this.found.push({seat, action, picture: this.picture(seat, 'move', [])}));
   }
 
   acts(kind, words) {
@@ -143,18 +129,20 @@ class Reader {
     return 1 + at;
   }
 
-  switches(words) {
-    const [seat, slot] = [seatOf(words[0]), slotOf(words[0])];
+  switches([ident]) {
+    const [seat, slot] = [seatOf(ident), slotOf(ident)];
     if (this.tracker.turn === 0) return; // those that lead
-    if (this.turn && this.turn.actions[seat][slot] === null) {
-      this.turn.actions[seat][slot] = {words};
-    } else {
-      if (!this.sent) {
-        const leaving = this.tracker.sides.map((side, n) => side.active.map((mon, k) => !mon || (n === seat && k === slot)));
-        this.sent = {actions: leaving.map(each => each.map(() => PASS)), pictures: [0, 1].map(n => this.picture(n, 'switch', leaving[n]))};
-      }
-      this.sent.actions[seat][slot] = {words};
+    if (this.turn?.actions[seat][slot] === null) this.turn.actions[seat][slot] = COMES;
+    else this.replaces(seat, slot);
+  }
+
+  replaces(seat, slot) {
+    if (!this.sent) {
+      const leaving = this.tracker.sides.map((side, n) => side.active.map((mon, k) => !mon || (n === seat && k === slot)));
+      this.sent = {actions: leaving.map(each => each.map(() => PASS))};
+      this.sent.actions.forEach((action, n) => this.found.push({seat: n, action, picture: this.picture(n, 'switch', leaving[n])}));
     }
+    this.sent.actions[seat][slot] = COMES;
   }
 
   /** Somebody has come in: only now it is known who. */
@@ -163,7 +151,7 @@ class Reader {
     const {mons, active} = this.tracker.sides[seat];
     const number = mons.indexOf(active[slot]) + 1;
     if (!this.brought[seat].includes(number)) this.brought[seat].push(number);
-    for (const open of [this.turn, this.sent]) if (open?.actions[seat][slot]?.words) open.actions[seat][slot] = number <= 6 ? number : UNKNOWN;
+    for (const shown of [this.turn, this.sent]) if (shown?.actions[seat][slot] === COMES) shown.actions[seat][slot] = number;
   }
 
   // ---- what a side knew
@@ -203,6 +191,8 @@ class Reader {
     if (picture.asks === 'teampreview') {
       const known = one.first === 0 || came.length === this.picks;
       one.action = Array.from({length: this.slots}, (_, k) => (one.first + k >= this.picks ? PASS : (known && order[one.first + k]) || UNKNOWN));
+    } else {
+      one.action = one.action.map(each => each ?? UNKNOWN);
     }
     for (const member of picture.sides[0].team) {
       member.picked = order.slice(0, one.first).indexOf(member.number) + 1;

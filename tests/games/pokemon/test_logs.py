@@ -108,6 +108,15 @@ def test_every_choice_that_shows_is_the_one_that_was_made(played: Any) -> None:
     assert shown["move"] > 0.8
 
 
+def test_decisions_come_in_order(played: Any) -> None:
+    asks = ("teampreview", "move", "switch")
+    for samples, _, _ in played:
+        for seat in (0, 1):
+            mine = [picture for picture, whose in zip(samples.pictures, samples.seat.tolist(), strict=True) if whose == seat]
+            order = [(picture["turn"], asks.index(picture["asks"])) for picture in mine]
+            assert order == sorted(order)
+
+
 def test_few_decisions_are_passed_over(played: Any) -> None:
     found = sum(picture["asks"] == "move" for samples, _, _ in played for picture in samples.pictures)
     there = sum(len(made) for _, chosen, _ in played for (_, _, asked), made in chosen.items() if asked == "move")
