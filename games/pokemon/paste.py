@@ -49,8 +49,8 @@ _PLAIN = PokemonSet(species="")
 
 
 def read_paste(text: str) -> Team:
-    """The team that a paste gives; UserError names the line that cannot be read. Lines of three equals signs, a title, are skipped."""
-    blocks = re.split(r"\n\s*\n", "\n".join("" if line.startswith("===") else line for line in text.strip().splitlines()))
+    """The team that a paste gives; UserError names the line that cannot be read."""
+    blocks = re.split(r"\n\s*\n", "\n".join(text.strip().splitlines()))
     sets = tuple(_read_set(block.strip().splitlines()) for block in blocks if block.strip())
     if not sets:
         raise UserError("the team's paste is empty; expected Pokemon as Showdown's teambuilder exports them")

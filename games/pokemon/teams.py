@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -56,14 +57,17 @@ def named(format: str = MAIN) -> tuple[tuple[str, str], ...]:
 
 
 def given(path: Path, format: str) -> tuple[str, ...]:
-    """The packed teams of a person's file, one paste or packed lines; UserError says what is wrong with it or with a team."""
+    """The packed teams of a person's file: packed lines, or pastes with a line ``=== title ===`` between them as in Showdown's backup.
+    UserError says what is wrong with it or with a team."""
     try:
         text = path.read_text()
     except OSError as error:
         raise UserError(f"teams {path} cannot be read: {error.strerror}; expected a file of a Showdown paste or packed lines") from error
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    packed = [pack(unpack(line)) for line in lines] if lines and "|" in lines[0] else [pack(read_paste(text))]
-    return legal(packed, format)
+    if lines and "|" in lines[0]:
+        return legal([pack(unpack(line)) for line in lines], format)
+    pastes = [paste for paste in re.split(r"^===.*$", text, flags=re.MULTILINE) if paste.strip()] or [text]
+    return legal([pack(read_paste(paste)) for paste in pastes], format)
 
 
 def legal(packed: Sequence[str], format: str) -> tuple[str, ...]:

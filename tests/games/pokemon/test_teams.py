@@ -22,8 +22,6 @@ from marl_llm.errors import UserError
 ALL = [unpack(packed) for _, packed in teams.named()]
 
 PASTE = """
-=== [gen9vgc2025regi] Two ===
-
 Fluffy (Flutter Mane) @ Booster Energy
 Ability: Protosynthesis
 Level: 50
@@ -188,6 +186,10 @@ def test_an_illegal_team_is_refused_with_the_simulators_reason(tmp_path: Path) -
         teams.given(path, teams.MAIN)
     path.write_text(write_paste(ALL[0]))
     assert len(teams.given(path, teams.MAIN)) == 1
+    path.write_text(f"=== [gen9vgc2025regi] One ===\n\n{write_paste(ALL[0])}\n\n=== [gen9vgc2025regi] Two ===\n\n{write_paste(ALL[1])}\n")
+    one, two = teams.given(path, teams.MAIN)
+    assert "Zamazenta|" in one
+    assert "Kyogre|" in two
     with pytest.raises(UserError, match="the simulator has no format 'gen9vgc2099'"):
         teams.given(path, "gen9vgc2099")
     with pytest.raises(UserError, match="cannot be read: No such file"):
