@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import isfinite
 
 from marl_llm.errors import UserError, unknown
 from marl_llm.game import GameInfo, Spec
@@ -78,16 +79,18 @@ class Format:
     stages: Callable[[Tournament, GameInfo, Read], Stages]
     planned: Callable[[Tournament, GameInfo], int]
     check: Callable[[Tournament, GameInfo], None] = lambda tournament, info: None
+    same_company: bool = True
+    """Whether all agents meet the same others, so that their payoffs compare."""
 
 
-def _fixed(summary: str, seated: Callable[[Tournament, GameInfo], tables.Tables]) -> Format:
+def _fixed(summary: str, seated: Callable[[Tournament, GameInfo], tables.Tables], *, same_company: bool = True) -> Format:
     """Every deal is played by the same tables."""
 
     def stages(tournament: Tournament, info: GameInfo, read: Read) -> Stages:
         every = seated(tournament, info)
         yield (match for k in range(tournament.rounds) for match in tournament.on_deal(k, every))
 
-    return Format(summary, stages, lambda tournament, info: tournament.rounds * len(seated(tournament, info)))
+    return Format(summary, stages, lambda tournament, info: tournament.rounds * len(seated(tournament, info)), same_company=same_company)
 
 
 def _shuffled(tournament: Tournament, info: GameInfo, read: Read) -> Stages:
@@ -138,11 +141,13 @@ def _two(tournament: Tournament, info: GameInfo) -> None:
         raise UserError(
             f"format 'sprt' is for 2 agents on 2 seats; got {len(tournament.agents)} agents, and {info.name} has {info.seats} seats"
         )
+    if not isfinite(info.returns[1] - info.returns[0]):
+        raise UserError(f"format 'sprt' scores payoffs between the worst and the best, and {info.name} has no bounds; use round-robin")
 
 
 FORMATS = {
     "round-robin": _fixed("every ordered table of different agents", lambda t, info: tables.every_seating(t.agents, info.seats)),
-    "gauntlet": _fixed("the first agent against all others", lambda t, info: tables.against_pool(t.agents, info.seats)),
+    "gauntlet": _fixed("the first agent against all others", lambda t, info: tables.against_pool(t.agents, info.seats), same_company=False),
     "teams": _fixed("agents as teams, or mixed in all proportions", lambda t, info: tables.mixed_teams(t.agents, info)),
     "tables": Format(
         "agents shuffled into tables, everyone in every seat",
@@ -155,6 +160,7 @@ FORMATS = {
         _swiss,
         lambda t, info: t.rounds * t.stage * (len(t.agents) // info.seats * info.seats),
         _fill,
+        same_company=False,
     ),
     "sprt": Format("the first agent against the second, until one is sure", _sprt, lambda t, info: 2 * t.rounds, _two),
 }

@@ -16,7 +16,7 @@ from marl_llm.intervals import Interval, means, resampled, units
 from marl_llm.records import VOID
 from tournaments.analysis import Analysis, analysis
 from tournaments.balance import Balance, balance
-from tournaments.formats import Tournament, judged
+from tournaments.formats import FORMATS, Tournament, judged
 from tournaments.ranks import ranks
 from tournaments.ratings import DRAW, LOSS, WIN, elo
 from tournaments.results import Results
@@ -31,9 +31,9 @@ ALPHA_DRAWS = 200
 
 @dataclass(frozen=True)
 class Standing:
-    """One agent: mean payoff a match and the ranks it may have; losses, draws, wins and Elo where nothing else has happened (two
-    seats, zero-sum, no payoff between the bounds but 0); skill where there are more than two seats; what a perfect opponent
-    would gain, where it is known; faults by kind; matches a seat."""
+    """One agent: mean payoff a match, and the ranks it may have, by payoff where all meet the same others, else by Elo if there is
+    one. Losses, draws, wins and Elo where nothing else has happened (two seats, zero-sum, no payoff between the bounds but 0), skill
+    where there are more than two seats, what a perfect opponent would gain where it is known, faults by kind, matches a seat."""
 
     name: str
     payoff: Interval
@@ -130,7 +130,7 @@ def report(tournament: Tournament, info: GameInfo, results: Results, exploitabil
     drawn, drawn_pairs = _resampled(player.reshape(-1), payoff.reshape(-1), pair, gained, deal, n, tournament.seed)
     figure, missing = np.asarray([interval.mean for interval in own]), []
     outcomes, rated, elo_draws = _rated(tournament, info, player, payoff, deal)
-    if elo_draws is not None:
+    if elo_draws is not None and not FORMATS[tournament.format].same_company:
         figure, drawn = np.asarray([interval.mean for interval in rated if interval]), elo_draws
     skills: Sequence[Interval | None] = [None] * n
     try:

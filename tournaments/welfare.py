@@ -36,8 +36,10 @@ class Group:
 
 def gini(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Inequality of non-negative values [..., seats]."""
-    apart = abs(values[..., :, None] - values[..., None, :]).mean((-2, -1))
-    return np.where(apart > 0, apart / np.where(apart > 0, 2 * values.mean(-1), 1), 0.0)
+    n = values.shape[-1]
+    total = values.sum(-1)
+    apart = (np.sort(values, axis=-1) * (2 * np.arange(n) + 1 - n)).sum(-1) / n  # sorted, every value is above i and below n - 1 - i
+    return np.where(total > 0, apart / np.where(total > 0, total, 1), 0.0)
 
 
 def groups(
@@ -50,15 +52,10 @@ def groups(
     welfare = means(payoff.sum(1), deal, group, count)
     unequal = means(gini(payoff), deal, group, count) if low >= 0 else [None] * count
     n, seats = len(agents), player.shape[1]
-    cell = (group[:, None] * n + player).reshape(-1)
-    own = means(payoff.reshape(-1), np.repeat(deal, seats), cell, count * n)
-    made = [
-        Group(
-            tuple(agents[i] for i in company),
-            welfare[g],
-            unequal[g],
-            {agents[i]: own[g * n + i] for i in dict.fromkeys(company)},
-        )
-        for g, company in enumerate(companies.tolist())
-    ]
+    known, cell = np.unique((group[:, None] * n + player).reshape(-1), return_inverse=True)
+    own = means(payoff.reshape(-1), np.repeat(deal, seats), cell.reshape(-1), len(known))
+    gained: list[dict[str, Interval]] = [{} for _ in range(count)]
+    for place, mean in zip(known.tolist(), own, strict=True):
+        gained[place // n][agents[place % n]] = mean
+    made = [Group(tuple(agents[i] for i in company), welfare[g], unequal[g], gained[g]) for g, company in enumerate(companies.tolist())]
     return tuple(sorted(made, key=lambda group: -group.welfare.mean))
