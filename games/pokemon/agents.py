@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-import numpy as np
-
 from games.pokemon.battles import Turn
 from games.pokemon.boards import PokemonViews
 from games.pokemon.heuristics import Choice, Dex, Position, max_power, simple
@@ -15,6 +13,7 @@ from games.pokemon.worker import known
 from marl_llm.agent import Decision, Immediate, Request, answer
 from marl_llm.answers import column
 from marl_llm.errors import UserError
+from marl_llm.game import Discrete
 from marl_llm.seeding import uniform
 
 Thumb = Callable[[Position], Sequence[Choice]]
@@ -35,16 +34,17 @@ class RuleOfThumb(Immediate):
         rows = zip(views.pictures(), views.options(), request.seed.tolist(), strict=True)
         actions = [self._action(picture, turn, dex, seed) for picture, turn, seed in rows]
         info = views.game.info
-        return answer(request, column(info, actions) if len(actions[0]) > 1 else np.asarray(actions, np.int64)[:, 0])
+        return answer(request, column(info, [action[0] for action in actions] if isinstance(info.action, Discrete) else actions))
 
     def _action(self, picture: dict[str, Any], turn: Turn, dex: Dex, seed: int) -> tuple[int, ...]:
         choices = turn.slots if picture["asks"] == "teampreview" else self.thumb(Position(picture, turn.slots, dex))
-        chosen: list[int] = []
-        for slot, choice in enumerate(choices):
+        before = picture["chosen"] or ()  # where slots are decided one after the other
+        chosen = list(before)
+        for slot, choice in list(enumerate(choices))[len(before) :]:
             legal = turn.after(*chosen) if slot else turn.slots[0]
             good = [action for action in choice if action in legal] or legal
             chosen.append(good[int(uniform(seed, slot) * len(good))])
-        return tuple(chosen)
+        return tuple(chosen[len(before) :])
 
 
 def heuristic() -> RuleOfThumb:

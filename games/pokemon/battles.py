@@ -38,21 +38,59 @@ class Turn(NamedTuple):
         group = (first - 7) // 20
         return second if not group else [action for action in second if action < GIMMICK or (action - 7) // 20 != group]
 
+    def open(self, chosen: Sequence[int]) -> list[int]:
+        """What the slot after those ``chosen`` may do; empty where there is none."""
+        if not chosen:
+            return self.slots[0]
+        return self.after(chosen[0]) if len(chosen) < len(self.slots) else []
+
 
 class Battle:
-    """One battle: its setup, the joint moves so far, and what the simulator said last."""
+    """One battle: its setup, the joint moves so far, and what the simulator said last. ``chosen`` is None, or where a seat decides for
+    one slot after the other what it has decided for its first ones."""
 
-    def __init__(self, setup: dict[str, Any], worker: Worker, history: Sequence[Joint] = ()) -> None:
+    def __init__(self, setup: dict[str, Any], worker: Worker, *, by_slot: bool = False, history: Sequence[Joint] = ()) -> None:
         self.id, self.setup, self.worker, self.history = next(_IDS), setup, worker, list(history)
         self.generation = -1
+        self.chosen: list[list[int]] | None = [[], []] if by_slot else None
         self.turns: list[Turn | None] = [None, None]
         self.over, self.result, self.fault = False, 0, ""
 
     def fork(self) -> Battle:
         """A battle with the same past and the same future."""
-        other = Battle(self.setup, self.worker, self.history)
+        other = Battle(self.setup, self.worker, history=self.history)
+        other.chosen = self.chosen and [list(chosen) for chosen in self.chosen]
         other.turns, other.over, other.result, other.fault = self.turns, self.over, self.result, self.fault
         return other
+
+    def turn(self, seat: int) -> Turn | None:
+        """What a seat has to decide now: for both slots, or for the next one alone."""
+        turn = self.turns[seat]
+        if turn is None or self.chosen is None:
+            return turn
+        slots = turn.open(self.chosen[seat])
+        return Turn([slots], 0, f"{turn.key} {self.chosen[seat]}") if slots else None
+
+    def choose(self, moves: Joint) -> bool:
+        """Note what seats have decided; whether there is a joint move more to ``advance`` by."""
+        if self.chosen is None:
+            self.history.append(moves)
+            return True
+        for seat, action in moves:
+            self.chosen[seat] += action
+        self._pass()
+        if any(self.turn(seat) for seat in (0, 1)):
+            return False
+        self.history.append([(seat, chosen) for seat, chosen in enumerate(self.chosen) if self.turns[seat]])
+        self.chosen = [[], []]
+        return True
+
+    def _pass(self) -> None:
+        """Where slots are decided one after the other, those that can only pass are not asked about."""
+        for seat, chosen in enumerate(self.chosen or ()):
+            turn = self.turns[seat]
+            while turn and turn.open(chosen) == [0]:
+                chosen.append(0)
 
     def message(self) -> dict[str, Any]:
         """What makes the worker's battle this one, begun anew where its worker has not got it."""
@@ -60,10 +98,22 @@ class Battle:
             return {"id": self.id, "moves": self.history[-1:]}
         return {"id": self.id, "start": self.setup, "moves": self.history}
 
+    def labels(self, seat: int, words: Sequence[Sequence[str]]) -> list[dict[int, str]]:
+        """By action number the words of worker.js for what each slot may do, from the slot on that is decided for now."""
+        turn = self.turns[seat]
+        assert turn is not None
+        named = [dict(zip(actions, told, strict=True)) for actions, told in zip(turn.slots, words, strict=True)]
+        return named[len(self.chosen[seat]) :] if self.chosen else named
+
+    def asked(self, seat: int) -> tuple[int, int, list[int] | None]:
+        """Whose view is asked for: of which battle and seat, and what it has decided for its first slots."""
+        return self.id, seat, None if self.chosen is None else self.chosen[seat]
+
     def told(self, answer: list[Any]) -> None:
         turns, self.over, self.result, self.fault = answer
         self.turns = [turn and Turn(*turn) for turn in turns]
         self.generation = self.worker.generation
+        self._pass()
 
     def __del__(self) -> None:
         if self.generation == self.worker.generation:
@@ -118,7 +168,7 @@ def look(what: str, at: Sequence[tuple[Battle, int]]) -> tuple[list[Any], NDArra
         battle.worker.settle()
         places.setdefault(battle.worker, []).append(i)
     _found([battle for battle, _ in at])
-    asked = {worker: [(at[i][0].id, at[i][1]) for i in mine] for worker, mine in places.items()}
+    asked = {worker: [at[i][0].asked(at[i][1]) for i in mine] for worker, mine in places.items()}
     sent = {worker: _sent(worker, "look", what=what, at=rows) for worker, rows in asked.items()}
     said: list[Any] = [None] * len(at)
     numbers: list[NDArray[np.float32]] = []

@@ -28,16 +28,16 @@ class PokemonBoards(Boards):
         self.codes = Codes()
 
     def start(self, row: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
+        self.clock[row] += 1
         rows = row.tolist()
         for r, seed in zip(rows, seeds.tolist(), strict=True):
             self.broken.pop(r, None)
-            self.battles[r] = Battle(self.game.setup(seed), self.crew[r % len(self.crew)])
-        self._advance(row)
+            self.battles[r] = self.game.battle(seed, self.crew[r % len(self.crew)])
+        self._advance(rows)
 
-    def _advance(self, row: NDArray[np.int64]) -> None:
-        self.clock[row] += 1
-        advance([self.battles[r] for r in row.tolist()])
-        for r in row.tolist():
+    def _advance(self, rows: list[int]) -> None:
+        advance([self.battles[r] for r in rows])
+        for r in rows:
             battle = self.battles[r]
             self.live[r] = not battle.over
             if battle.fault:
@@ -45,12 +45,12 @@ class PokemonBoards(Boards):
 
     def turn(self, row: int, seat: int) -> Turn:
         """What a seat that acts may do."""
-        turn = self.battles[row].turns[seat]
+        turn = self.battles[row].turn(seat)
         assert turn is not None
         return turn
 
     def acting(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        pairs = [(r, seat) for r in np.flatnonzero(self.live).tolist() for seat in (0, 1) if self.battles[r].turns[seat]]
+        pairs = [(r, seat) for r in np.flatnonzero(self.live).tolist() for seat in (0, 1) if self.battles[r].turn(seat)]
         table = np.asarray(pairs, np.int64).reshape(-1, 2)
         return table[:, 0], table[:, 1]
 
@@ -67,10 +67,9 @@ class PokemonBoards(Boards):
         joint: dict[int, list[tuple[int, list[int]]]] = {}
         for r, s, action in zip(row.tolist(), seat.tolist(), actions, strict=True):
             joint.setdefault(r, []).append((s, action))
-        for r, chosen in joint.items():
-            self.battles[r].history.append(chosen)
         rows = np.asarray(list(joint), np.int64)
-        self._advance(rows)
+        self.clock[rows] += 1
+        self._advance([r for r, chosen in joint.items() if self.battles[r].choose(chosen)])
         return rows[~self.live[rows]]
 
     def stop(self, row: NDArray[np.int64]) -> None:
@@ -120,19 +119,21 @@ class PokemonViews(Views):
         return self._look("pictures")[0]
 
     def options(self) -> list[Turn]:
-        """What each slot of every row may do."""
-        return self._turns()
+        """What each slot of every row may do, also where a seat decides for one after the other."""
+        self._now()
+        turns = [self.boards.battles[r].turns[s] for r, s in zip(self.row.tolist(), self.seat.tolist(), strict=True)]
+        return [turn for turn in turns if turn]
 
     def action_texts(self) -> list[list[str]]:
         if not self.boards.listed:
             return [[] for _ in self.row]
-        return [labels[0] for labels in self._look("labels")[0]]
+        pairs = [(self.boards.battles[r], seat) for r, seat in zip(self.row.tolist(), self.seat.tolist(), strict=True)]
+        labels = [battle.labels(seat, told)[0] for (battle, seat), told in zip(pairs, self._look("labels")[0], strict=True)]
+        return [[named[action] for action in turn.slots[0]] for named, turn in zip(labels, self._turns(), strict=True)]
 
     def next_legal(self, chosen: NDArray[np.int64]) -> Ragged:
         turns = self._turns()
-        if not chosen.shape[1]:
-            return Ragged.of([turn.slots[0] for turn in turns])
-        return Ragged.of([turn.after(first) for turn, first in zip(turns, chosen[:, 0].tolist(), strict=True)])
+        return Ragged.of([turn.open(first) for turn, first in zip(turns, chosen.tolist(), strict=True)])
 
     def take(self, rows: NDArray[np.int64]) -> Views:
         views = PokemonViews(self.boards, self.row[rows], self.seat[rows])

@@ -6,7 +6,8 @@
 
 An action numbers what each slot in play does: 0 passes, 1 to 6 send in that member of the own team (before the battle: pick it,
 those that lead first), 7 + 20 gimmick + 5 move + (target + 2) uses a move, gimmick 1 mega evolves, 2 is a Z-move, 3 Dynamax or Ultra
-Burst, 4 Terastal, and target 1 and 2 are their slots, -1 and -2 the own ones, 0 none to choose. In doubles the action is the pair.
+Burst, 4 Terastal, and target 1 and 2 are their slots, -1 and -2 the own ones, 0 none to choose. In doubles the action is the pair, or
+with ``decide=slots`` a seat decides for one slot after the other, so that there is a list of what it may do.
 """
 
 from __future__ import annotations
@@ -17,18 +18,20 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from games.arguments import read
-from games.pokemon.battles import Battle, advance, look
+from games.pokemon.battles import Battle, Turn, advance, look
 from games.pokemon.teams import MAIN, given, held_out, pool
-from games.pokemon.worker import known, workers
+from games.pokemon.worker import Worker, known, workers
 from marl_llm.boards import Boards, BrokenRule
 from marl_llm.errors import UserError, unknown
 from marl_llm.game import Action, Discrete, Factored, Game, GameInfo, Seat, State, View
 from marl_llm.seeding import fold, uniform
 
 ACTIONS = 107
-MAX_DECISIONS = 6_000
-"""The simulator ends a battle after 1000 turns, of at most three decisions a side."""
+MAX_DECISIONS = 12_000
+"""The simulator ends a battle after 1000 turns, of at most three decisions a slot in play."""
 Sheets = Literal["open", "closed"]
+Decide = Literal["pairs", "slots"]
+PARAMETERS = {"teams", "sheets", "decide"}
 BATTLE, TEAM, DEAL = 1, 2, 3  # names of random streams
 
 RULES = (
@@ -38,11 +41,11 @@ RULES = (
 
 
 def game(text: str) -> Game:
-    """The game of ``FORMAT`` or ``FORMAT(teams=..., sheets=...)``."""
+    """The game of ``FORMAT`` or ``FORMAT(teams=..., sheets=..., decide=...)``."""
     name, _, options = read(text)
-    wrong = sorted(set(options) - {"teams", "sheets"})
+    wrong = sorted(set(options) - PARAMETERS)
     if wrong:
-        raise UserError(f"game 'pokemon:{text}' has no parameter {wrong[0]!r}; parameters: teams, sheets")
+        raise UserError(f"game 'pokemon:{text}' has no parameter {wrong[0]!r}; parameters: {', '.join(sorted(PARAMETERS))}")
     return Pokemon(name, **options)
 
 
@@ -69,7 +72,7 @@ def layout() -> dict[str, Any]:
 
 
 class Pokemon(Game):
-    def __init__(self, format: str, teams: int | str = 1, sheets: Sheets | None = None) -> None:
+    def __init__(self, format: str, teams: int | str = 1, sheets: Sheets | None = None, decide: Decide = "pairs") -> None:
         facts = _facts(format)
         if facts["players"] != 2 or facts["type"] not in ("singles", "doubles"):
             raise UserError(f"format {format!r} is {facts['type']} for {facts['players']}; expected singles or doubles for 2")
@@ -78,17 +81,19 @@ class Pokemon(Game):
         if sheets is not None and (sheets not in get_args(Sheets) or not facts["preview"]):
             known_ = "open or closed" if facts["preview"] else "none, since this format has no team preview"
             raise UserError(f"sheets of pokemon:{format} is {sheets!r}; expected {known_}")
+        if decide not in get_args(Decide):
+            raise UserError(f"decide of pokemon:{format} is {decide!r}; expected pairs or slots")
         self.format, self.facts = format, facts
         self.open = facts["open"] if sheets is None else sheets == "open"
         self.teams: tuple[str, ...] = () if facts["makes"] else _teams(teams, format)
-        slots = 1 if facts["type"] == "singles" else 2
+        self.by_slot = facts["type"] == "doubles" and decide == "slots"
         shape = (layout()["rows"], layout()["width"])
         self.info = GameInfo(
             name=f"pokemon:{format}",
             seats=2,
             returns=(-1.0, 1.0),
             max_decisions=MAX_DECISIONS,
-            action=Discrete(ACTIONS) if slots == 1 else Factored((ACTIONS,) * slots),
+            action=Discrete(ACTIONS) if facts["type"] == "singles" or self.by_slot else Factored((ACTIONS, ACTIONS)),
             utility="zero_sum",
             vector=shape,
             table=(2, *shape),
@@ -101,8 +106,12 @@ class Pokemon(Game):
     def rules(self, seat: Seat) -> str:
         return RULES.format(name=self.facts["name"])
 
+    def battle(self, seed: int, worker: Worker) -> Battle:
+        """The battle of a match's seed; ``advance`` begins it."""
+        return Battle(self.setup(seed), worker, by_slot=self.by_slot)
+
     def setup(self, seed: int) -> dict[str, Any]:
-        """What the simulator begins the match of ``seed`` from."""
+        """What the simulator begins it from."""
         if self.teams:
             teams = [{"team": self.teams[int(uniform(seed, DEAL, seat) * len(self.teams))]} for seat in (0, 1)]
         else:
@@ -110,7 +119,7 @@ class Pokemon(Game):
         return {"format": self.format, "seed": _seed(fold(seed, BATTLE)), "teams": teams, "open": self.open}
 
     def start(self, seed: int) -> State:
-        battle = Battle(self.setup(seed), workers(1)[0])
+        battle = self.battle(seed, workers(1)[0])
         advance([battle])
         return PokemonState(self, battle)
 
@@ -140,22 +149,23 @@ class PokemonState(State):
     def to_act(self) -> tuple[Seat, ...]:
         if self.battle.fault:
             raise BrokenRule(self.battle.fault)
-        return tuple(seat for seat in (0, 1) if self.battle.turns[seat])
+        return tuple(seat for seat in (0, 1) if self.battle.turn(seat))
 
-    def _turn(self, seat: Seat) -> Any:
-        return self.battle.turns[seat]
+    def _turn(self, seat: Seat) -> Turn:
+        turn = self.battle.turn(seat)
+        assert turn is not None
+        return turn
 
     def legal(self, seat: Seat) -> Sequence[int]:
         return self._turn(seat).slots[0] if isinstance(self.game.info.action, Discrete) else ()
 
     def next_legal(self, seat: Seat, chosen: tuple[int, ...]) -> Sequence[int]:
-        turn = self._turn(seat)
-        return turn.after(*chosen) if chosen else turn.slots[0]
+        return self._turn(seat).open(chosen)
 
     def apply(self, moves: Mapping[Seat, Action]) -> None:
         self.labels = {}
-        self.battle.history.append([(seat, [move] if isinstance(move, int) else list(move)) for seat, move in sorted(moves.items())])
-        advance([self.battle])
+        if self.battle.choose([(seat, [move] if isinstance(move, int) else list(move)) for seat, move in sorted(moves.items())]):
+            advance([self.battle])
 
     def returns(self) -> Sequence[float]:
         return [float(self.battle.result), -float(self.battle.result)]
@@ -175,10 +185,9 @@ class PokemonState(State):
 
     def action_text(self, seat: Seat, action: Action) -> str:
         if seat not in self.labels:
-            told = look("labels", [(self.battle, seat)])[0][0]
-            self.labels[seat] = [dict(zip(*slot, strict=True)) for slot in zip(self._turn(seat).slots, told, strict=True)]
+            self.labels[seat] = self.battle.labels(seat, look("labels", [(self.battle, seat)])[0][0])
         chosen = [action] if isinstance(action, int) else action
-        return ", ".join(labels[number] for labels, number in zip(self.labels[seat], chosen, strict=True))
+        return ", ".join(labels[number] for labels, number in zip(self.labels[seat], chosen, strict=False))
 
     def clone(self) -> State:
         return PokemonState(self.game, self.battle.fork())

@@ -79,7 +79,8 @@ function foe(mon, k, active, dex, turn) {
   };
 }
 
-function picture(match, n) {
+/** What seat n knows; chosen: null, or what it has decided for its first slots where it decides for one after the other. */
+function picture(match, n, chosen) {
   const {battle, tracker} = match;
   const seat = match.seats[n];
   const {side} = seat;
@@ -90,6 +91,7 @@ function picture(match, n) {
     asks: seat.acts ? side.requestState : '',
     picks: picked(battle, side),
     slots: side.active.length,
+    chosen,
     trapped: side.active.map((_, slot) => Boolean(side.activeRequest?.active?.[slot]?.trapped)),
     forced: side.active.map((_, slot) => Boolean(side.activeRequest?.forceSwitch?.[slot])),
     weather: tracker.weather,

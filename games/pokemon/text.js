@@ -53,7 +53,10 @@ function text(seen, dex, acts) {
     const on = conditions(side, dex, seen.turn);
     lines.push(`${k ? 'Their' : 'Your'} side${on.length ? ` (${on.join(', ')})` : ''}:`, ...side.team.map(one => member(one, dex, seen.slots, seen.asks === 'teampreview')));
   });
-  if (acts && seen.slots > 1) {
+  if (acts && seen.chosen) {
+    seen.chosen.forEach((action, k) => lines.push(`Slot ${LETTER[k]}: ${label(seen, dex, action, k)}.`));
+    lines.push(`Decide for slot ${LETTER[seen.chosen.length]}.`);
+  } else if (acts && seen.slots > 1) {
     acts.slots.forEach((slot, k) => {
       const choices = [...slot.keys()].map(action => `${action} ${label(seen, dex, action, k)}`);
       lines.push(`Numbers for slot ${LETTER[k]}: ${choices.join('; ')}.`);

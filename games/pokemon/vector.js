@@ -4,6 +4,7 @@
 'use strict';
 
 const {Dex} = require('@pkmn/sim');
+const {ACTIONS} = require('./options');
 
 const TEAM = 6, SCALE = 2 ** -11;
 const list = table => new Map(table.all().map(entry => entry.id).sort().map((id, k) => [id, (k + 1) * SCALE]));
@@ -29,6 +30,7 @@ const AIMS = {foe: ['normal', 'any', 'adjacentFoe', 'randomNormal', 'scripted'],
   ally: ['adjacentAlly', 'adjacentAllyOrSelf', 'allies', 'allySide', 'allyTeam'], self: ['self']};
 const LAYERED = ['spikes', 'toxicspikes'];
 const SLOTS = [0, 1];
+const NUMBERS = [...Array(ACTIONS).keys()];
 const MOVE = ['move 0', 'move 1', 'move 2', 'move 3'];
 const ASKS = ['teampreview', 'move', 'switch'];
 
@@ -56,6 +58,8 @@ function field(row, seen) {
   row.each('trapped slot', SLOTS, slot => Number(seen.trapped[slot] || 0));
   row.each('weather', WEATHERS, id => (seen.weather?.id === id ? age(seen.weather.since, seen.turn) : 0));
   row.each('field', FIELDS, id => (id in seen.fields ? age(seen.fields[id], seen.turn) : 0));
+  row.each('decides slot', SLOTS, slot => Number(seen.chosen?.length === slot));
+  row.each('slot 0 does', NUMBERS, action => Number(seen.chosen?.[0] === action));
   seen.sides.forEach((side, k) => {
     const whose = k ? 'their' : 'own';
     row.each(`${whose} condition`, CONDITIONS, id => (side.conditions[id] ? age(side.conditions[id].since, seen.turn) : 0));

@@ -50,19 +50,19 @@ function serve() {
   }
 
   const looks = {
-    pictures: (match, seat) => picture(match, seat),
-    texts: (match, seat) => text(picture(match, seat), match.battle.dex, match.seats[seat].acts),
+    pictures: (match, seat, chosen) => picture(match, seat, chosen),
+    texts: (match, seat, chosen) => text(picture(match, seat, chosen), match.battle.dex, match.seats[seat].acts),
     labels: (match, seat) => {
-      const seen = picture(match, seat);
+      const seen = picture(match, seat, null);
       return match.seats[seat].acts.slots.map((slot, k) => [...slot.keys()].map(action => label(seen, match.battle.dex, action, k)));
     },
     logs: match => match.battle.log.filter(line => !line.startsWith('|t:|')),
   };
 
   function look({what, at}) {
-    if (what !== 'vectors') return [at.map(([id, seat]) => looks[what](matches.get(id), seat)), new Float32Array(0)];
+    if (what !== 'vectors') return [at.map(([id, ...who]) => looks[what](matches.get(id), ...who)), new Float32Array(0)];
     const numbers = new Float32Array(at.length * SIZE);
-    at.forEach(([id, seat], k) => vector(picture(matches.get(id), seat), matches.get(id).battle.dex, numbers, k * SIZE));
+    at.forEach(([id, ...who], k) => vector(picture(matches.get(id), ...who), matches.get(id).battle.dex, numbers, k * SIZE));
     return [null, numbers];
   }
 

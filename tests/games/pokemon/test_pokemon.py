@@ -154,11 +154,12 @@ def test_what_only_a_hidden_ability_forbids_is_chosen_again() -> None:
 
 
 @pytest.mark.vgc
-@pytest.mark.parametrize("spec", [VGC, f"{VGC}(teams=4,sheets=closed)"])
+@pytest.mark.parametrize("spec", [VGC, f"{VGC}(teams=4,sheets=closed)", f"{VGC}(teams=16,decide=slots)"])
 def test_it_keeps_the_contract(spec: str) -> None:
     report = check_game(registry.game(spec), matches=1)
     report.require()
-    assert {finding.rule for finding in report.findings if finding.holds is None} == {"team", "resample", "enumerable"}
+    untested = {finding.rule for finding in report.findings if finding.holds is None}
+    assert untested - {"next_legal"} == {"team", "resample", "enumerable"}
 
 
 @pytest.mark.vgc
@@ -179,6 +180,24 @@ def test_numbers_have_names_and_say_what_the_picture_says() -> None:
             assert named["slot 0"] == (one["slot"] == 0)
             assert [name for name in names if name.startswith("type ") and named[name]] == [f"type {name}" for name in sorted(one["types"])]
             assert named["species"] * 2048 == int(named["species"] * 2048) > 0
+
+
+@pytest.mark.vgc
+def test_slots_one_after_the_other_make_the_same_battle() -> None:
+    one, two = (registry.game(f"{VGC}(teams=4{decide})").start(7) for decide in ("", ",decide=slots"))
+    for k in range(12):
+        assert one.to_act() == two.to_act()
+        first = {seat: one.next_legal(seat, ()) for seat in one.to_act()}
+        pairs = {seat: (legal[k % len(legal)], one.next_legal(seat, (legal[k % len(legal)],))[-1]) for seat, legal in first.items()}
+        while len(two.battle.history) == k:
+            decided = {seat: pairs[seat][len(two.battle.chosen[seat])] for seat in two.to_act()}
+            for seat, action in decided.items():
+                slot = "ab"[len(two.battle.chosen[seat])]
+                assert two.view(seat).text.endswith(f"Decide for slot {slot}.")
+                assert two.action_text(seat, action) in one.action_text(seat, pairs[seat])
+                assert one.view(seat).text.startswith(two.view(seat).text.partition("Slot a: ")[0].partition("Decide for")[0])
+            two.apply(decided)
+        one.apply(pairs)
 
 
 class Disturbed(RandomAgent):
@@ -243,7 +262,8 @@ def test_battles_do_not_depend_on_the_number_of_workers() -> None:
         ("pokemon:gen9vgc2025reg", r"^unknown Pokemon format 'gen9vgc2025reg'; did you mean gen9vgc2025regi"),
         ("pokemon:gen9multirandombattle", r"^format 'gen9multirandombattle' is multi for 4; expected singles or doubles for 2$"),
         ("pokemon:gen9hackmonscup", r"^the simulator makes no teams for format 'gen9hackmonscup'; try gen9randombattle"),
-        (f"{VGC}(team=4)", r"has no parameter 'team'; parameters: teams, sheets$"),
+        (f"{VGC}(team=4)", r"has no parameter 'team'; parameters: decide, sheets, teams$"),
+        (f"{VGC}(decide=slot)", r"^decide of pokemon:gen9vgc2025regi is 'slot'; expected pairs or slots$"),
         (f"{VGC}(teams=5)", r"^there is no pool of 5 teams; expected 1, 4, 16, 64$"),
         (f"{VGC}(sheets=shut)", r"^sheets of pokemon:gen9vgc2025regi is 'shut'; expected open or closed$"),
         ("pokemon:gen9randombattle(sheets=open)", r"expected none, since this format has no team preview$"),
