@@ -79,7 +79,12 @@ class Clocked:
         if len(rows):
             budget = min(asked[row].left_s for row in rows.tolist())
             begun = monotonic()
-            self.agent.submit(replace(request, memory=own, budget_s=budget).take(rows))
+            try:
+                self.agent.submit(replace(request, memory=own, budget_s=budget).take(rows))
+            except BaseException:  # a broken view: all are asked again
+                self._open = {row: one for row, one in self._open.items() if row not in request.id}
+                self._late = [row for row in self._late if row in self._open]
+                raise
             self._seen_s = monotonic()
             self._spent_s += self._seen_s - begun
 

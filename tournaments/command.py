@@ -18,7 +18,7 @@ from marl_llm.errors import UserError
 from marl_llm.matches import Rules
 from tournaments import difference, export, openings
 from tournaments.clocks import Clock
-from tournaments.formats import Tournament
+from tournaments.formats import FORMATS, Tournament
 from tournaments.host import host
 from tournaments.shown import show
 from tournaments.sprt import Sprt
@@ -29,7 +29,7 @@ class Options:
     """Command line of ``marl-llm tournament``."""
 
     format: tyro.conf.Positional[str]
-    """How agents meet: round-robin, gauntlet, teams, tables, swiss or sprt."""
+    """How agents meet."""
     game: str
     """The game, as in ``marl-llm games``."""
     agents: str
@@ -64,7 +64,9 @@ class Options:
 
 def main(argv: Sequence[str]) -> int:
     """The command; 0 when the tournament is complete, 130 when it was interrupted."""
-    options = parse(Options, argv, prog="marl-llm tournament", description="Let agents meet on equal terms, and rate them.")
+    formats = "; ".join(f"{name}: {format.summary}" for name, format in FORMATS.items())
+    about = f"Let agents meet on equal terms, and rate them. Formats are {formats}."
+    options = parse(Options, argv, prog="marl-llm tournament", description=about)
     if options.in_flight < 1:
         raise UserError(f"--in-flight is {options.in_flight}; expected a number of matches, at least 1")
     game = registry.game(options.game)

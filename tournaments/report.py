@@ -138,8 +138,9 @@ def report(tournament: Tournament, info: GameInfo, results: Results, exploitabil
             skills = skill(player, payoff, n)
     except MissingExtra as error:
         missing.append(str(error))
+    contest = seats == 2 and info.utility != "team"
     gains = np.asarray([cell.mean for cell in cells]).reshape(n, n)
-    found = analysis(gains, drawn_pairs, zero_sum=info.utility == "zero_sum") if seats == 2 and len(played) else None
+    found = analysis(gains, drawn_pairs, zero_sum=info.utility == "zero_sum") if contest and len(played) else None
     faults, turns = _faults(n, results, tournament.agents)
     standings = zip(
         tournament.agents,

@@ -11,7 +11,7 @@ from marl_llm.agents.guarded import Guarded
 from marl_llm.agents.random import RandomAgent
 from marl_llm.errors import UserError
 from marl_llm.matches import Rules
-from tests.tournaments.players import First
+from tests.tournaments.players import Blind, First, Strength
 from tests.tournaments.test_host import by_name
 from tournaments.clocks import Clock, Clocked
 from tournaments.formats import Tournament
@@ -160,6 +160,16 @@ def test_memory_passes_through_the_clock():
     seen = []
     played({"counts": Counts(), "a": RandomAgent()}, Clock(move_s=1.0), game="connect_four", rounds=1, in_flight=1)
     assert [m[0] for m in seen[:3]] == [None, 1, 2]
+
+
+def test_a_view_that_breaks_leaves_no_question_behind():
+    live = {"weak": Strength(10), "strong": Strength(30)}
+    tournament = Tournament(game="blind", agents=("weak", "strong"), rounds=8, clock=Clock(move_s=0.5))
+    begun = time.monotonic()
+    report = host(tournament, live=live, load=lambda spec: Blind())
+    assert (report.void, report.matches) == (8, 8)  # where the weak one speaks first
+    assert all(standing.faults == {} for standing in report.standings)
+    assert time.monotonic() - begun < 4
 
 
 def test_what_is_left():

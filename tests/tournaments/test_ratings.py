@@ -1,5 +1,7 @@
 """Ratings recover what is planted, as often as their intervals say."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from marl_llm.seeding import generator
 from tests.tournaments.players import Duel, Strength
 from tournaments.formats import Tournament
 from tournaments.host import host
-from tournaments.ratings import DRAW, ELO, PRIOR, elo, strengths
+from tournaments.ratings import DRAW, ELO, LOSS, PRIOR, WIN, elo, strengths
 
 
 def likelihood(x, wins, draws):
@@ -48,6 +50,25 @@ def test_planted_strengths_are_inside_the_intervals_at_the_stated_rate():
         for standing, true in zip(report.standings, truth.tolist(), strict=True):
             hits += standing.elo.low <= true <= standing.elo.high
     assert 0.88 <= hits / (4 * runs) <= 0.99
+
+
+def test_intervals_hold_over_many_simulated_tournaments():
+    """Round robins of five agents in which deals, shared by all tables, favour a seat."""
+    true, nu, runs, deals = np.array([-0.8, -0.2, 0.0, 0.3, 0.7]), 0.5, 120, 60
+    rng, table = generator(11), np.array(list(permutations(range(5), 2)))
+    luck = rng.normal(0, 0.5, (runs, deals, 1))
+    lead = true[table[:, 0]] - true[table[:, 1]] + luck
+    z = np.exp(lead / 2) + np.exp(-lead / 2) + nu
+    u = rng.random(lead.shape) * z
+    outcome = np.where(u < np.exp(lead / 2), WIN, np.where(u < np.exp(lead / 2) + nu, DRAW, LOSS))
+    players, unit = np.tile(table, (deals, 1)), np.repeat(np.arange(deals), len(table))
+    hits, off = 0, []
+    for run in range(runs):
+        found, _ = elo(players, outcome[run].reshape(-1), unit, 5, draws=300, seed=run)
+        hits += sum(standing.low <= ELO * value <= standing.high for standing, value in zip(found, true.tolist(), strict=True))
+        off.append([standing.mean - ELO * value for standing, value in zip(found, true.tolist(), strict=True)])
+    assert 0.91 <= hits / (5 * runs) <= 0.98
+    assert abs(np.mean(off, axis=0)).max() < 15  # luck that the model does not know flattens strengths by 3%
 
 
 def test_a_deal_that_decides_every_match_widens_the_interval():
