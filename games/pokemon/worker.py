@@ -25,7 +25,7 @@ from games.pokemon.install import installed, node
 from marl_llm.errors import UserError
 
 ANSWER_S = 60.0
-"""A worker that has not answered for so long is killed."""
+"""A worker that has not answered for so long is killed; one that is asked of many battles has this for every hundred."""
 HERE = Path(__file__).parent
 
 
@@ -41,7 +41,7 @@ class Worker:
         self.dropped: list[int] = []
         """Battles that nobody needs any more; the next message tells."""
         self._process: subprocess.Popen[bytes] | None = None
-        self._owes = False
+        self._owes, self._deadline = False, 0.0
 
     def settle(self) -> None:
         """End the process where whoever asked last was interrupted: what is in its pipes would be taken for the next answer."""
@@ -57,9 +57,11 @@ class Worker:
         words = json.dumps({"ask": ask, "drop": dropped, **message}).encode()
         frame = memoryview(struct.pack("<I", len(words)) + words)
         assert process.stdin is not None
-        deadline, pipe = monotonic() + self.answer_s, process.stdin.fileno()
+        battles = len(message.get("battles", message.get("at", ())))
+        self._deadline = monotonic() + self.answer_s * (1 + battles // 100)
+        pipe = process.stdin.fileno()
         while frame:
-            self._wait(deadline, writes=pipe)
+            self._wait(writes=pipe)
             try:
                 frame = frame[os.write(pipe, frame) :]
             except BrokenPipeError:
@@ -67,10 +69,9 @@ class Worker:
 
     def receive(self) -> tuple[Any, NDArray[np.float32]]:
         """The answer to the last ``send``: JSON, and numbers."""
-        deadline = monotonic() + self.answer_s
-        words, numbers = struct.unpack("<II", self._read(8, deadline))
-        answer = json.loads(self._read(words, deadline))
-        values = np.frombuffer(self._read(numbers, deadline), np.float32)
+        words, numbers = struct.unpack("<II", self._read(8))
+        answer = json.loads(self._read(words))
+        values = np.frombuffer(self._read(numbers), np.float32)
         self._owes = False
         return answer, values
 
@@ -104,23 +105,24 @@ class Worker:
         os.set_blocking(process.stdin.fileno(), False)
         return process
 
-    def _read(self, size: int, deadline: float) -> bytearray:
+    def _read(self, size: int) -> bytearray:
         assert self._process is not None
         assert self._process.stdout is not None
         pipe, have = self._process.stdout.fileno(), bytearray()
         while len(have) < size:
-            self._wait(deadline, reads=pipe)
+            self._wait(reads=pipe)
             got = os.read(pipe, min(size - len(have), 1 << 20))
             if not got:
                 self._lost("it has died")
             have += got
         return have
 
-    def _wait(self, deadline: float, *, reads: int | None = None, writes: int | None = None) -> None:
-        left = max(deadline - monotonic(), 0)
+    def _wait(self, *, reads: int | None = None, writes: int | None = None) -> None:
         poll = select.poll()
-        poll.register(reads if reads is not None else writes or 0, select.POLLIN if reads is not None else select.POLLOUT)
-        if not poll.poll(left * 1000):
+        for pipe, event in ((reads, select.POLLIN), (writes, select.POLLOUT)):
+            if pipe is not None:
+                poll.register(pipe, event)
+        if not poll.poll(max(self._deadline - monotonic(), 0) * 1000):
             self._lost(f"it did not answer within {self.answer_s:g} s")
 
     def _lost(self, why: str) -> None:
