@@ -22,20 +22,29 @@ def rotations(table: Sequence[str]) -> Tables:
 
 
 def every_seating(agents: tuple[str, ...], seats: int) -> Tables:
-    """All ordered tables; UserError where they are too many to play."""
-    if perm(len(agents), seats) > MOST:
-        raise UserError(
-            f"{len(agents)} agents sit at {seats} seats in {perm(len(agents), seats):,} ways, too many for every deal; "
-            f"the format 'tables' balances seats with {len(agents) // seats * seats} matches a deal"
-        )
+    """All ordered tables of different agents, with repeats where there are fewer than seats; UserError where they are too many."""
+    _affordable(_ways(len(agents), seats), agents, seats)
     return seatings(agents, seats)
 
 
 def against_pool(agents: tuple[str, ...], seats: int) -> Tables:
-    """The first agent in every seat among all ordered tables of the others, with repeats where these are too few."""
+    """The first agent in every seat among all ordered tables of the others, with repeats where these are too few; UserError where
+    they are too many."""
     new, *pool = agents
+    _affordable(seats * _ways(len(pool), seats - 1), agents, seats)
     others = permutations(pool, seats - 1) if len(pool) >= seats - 1 else product(pool, repeat=seats - 1)
     return [(*table[:seat], new, *table[seat:]) for table in others for seat in range(seats)]
+
+
+def _ways(agents: int, seats: int) -> int:
+    """Ordered tables, of different agents where there are enough."""
+    return perm(agents, seats) if agents >= seats else agents**seats
+
+
+def _affordable(ways: int, agents: tuple[str, ...], seats: int) -> None:
+    if ways > MOST:
+        fit = f"format 'tables' has {len(agents) // seats * seats} matches a deal" if len(agents) >= seats else "format 'teams' has fewer"
+        raise UserError(f"{len(agents)} agents sit at {seats} seats in {ways:,} ways, too many for every deal; {fit}")
 
 
 def mixed_teams(agents: tuple[str, ...], info: GameInfo) -> Tables:

@@ -9,9 +9,10 @@ from marl_llm import registry
 from marl_llm.agent import OK, TIMEOUT, Immediate, Request, answer
 from marl_llm.agents.guarded import Guarded
 from marl_llm.agents.random import RandomAgent
+from marl_llm.boards import BrokenView
 from marl_llm.errors import UserError
 from marl_llm.matches import Rules
-from tests.tournaments.players import Blind, First, Strength
+from tests.tournaments.players import First
 from tests.tournaments.test_host import by_name
 from tournaments.clocks import Clock, Clocked
 from tournaments.formats import Tournament
@@ -163,13 +164,19 @@ def test_memory_passes_through_the_clock():
 
 
 def test_a_view_that_breaks_leaves_no_question_behind():
-    live = {"weak": Strength(10), "strong": Strength(30)}
-    tournament = Tournament(game="blind", agents=("weak", "strong"), rounds=8, clock=Clock(move_s=0.5))
-    begun = time.monotonic()
-    report = host(tournament, live=live, load=lambda spec: Blind())
-    assert (report.void, report.matches) == (8, 8)  # where the weak one speaks first
-    assert all(standing.faults == {} for standing in report.standings)
-    assert time.monotonic() - begun < 4
+    class Reads(First):
+        """Looks where its game breaks."""
+
+        def decide(self, request):
+            raise BrokenView(0, ValueError("nothing to see"))
+
+    clocked = Clocked(Guarded(Reads(), "reads"), Clock(move_s=0.05))
+    boards = registry.game("kuhn_poker").boards(2)
+    boards.start(np.arange(2), np.arange(2).astype(np.uint64))
+    with pytest.raises(BrokenView):
+        clocked.submit(request_for(boards))
+    time.sleep(0.15)
+    assert list(clocked.poll(0.0)) == list(clocked.poll(0.0)) == []
 
 
 def test_what_is_left():

@@ -85,10 +85,12 @@ def test_teams_hold_a_side_or_mix_in_all_proportions():
     assert sides == [("a", "b", "a", "b"), ("b", "a", "b", "a")]
 
 
-def test_too_many_seatings_are_refused_with_the_format_that_fits():
-    names = tuple(f"x{i}" for i in range(10))
-    with pytest.raises(UserError, match="format 'tables' balances seats with 10 matches a deal"):
-        host(Tournament(game="kuhn_poker(players=10)", agents=names, rounds=1), live={name: First() for name in names})
+@pytest.mark.parametrize("form", ["round-robin", "gauntlet"])
+def test_too_many_seatings_are_refused_with_the_format_that_fits(form):
+    for players, names, fit in ((10, "abcdefghij", "'tables' has 10 matches a deal"), (10, "abcd", "'teams' has fewer")):
+        tournament = Tournament(format=form, game=f"kuhn_poker(players={players})", agents=tuple(names), rounds=1)
+        with pytest.raises(UserError, match=f"ways, too many for every deal; format {fit}"):
+            host(tournament, live=dict.fromkeys(names, First()))
 
 
 def test_formats_that_do_not_fit_say_so():
