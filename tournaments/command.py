@@ -99,7 +99,7 @@ def main(argv: Sequence[str]) -> int:
     show(made, console)
     figures = made.json()
     if before is not None:
-        changes = difference.difference(made, before)
+        changes = difference.difference(difference.read(options.out), before)
         difference.show(changes, console)
         figures["since"] = [change.json() for change in changes]
     if options.json:

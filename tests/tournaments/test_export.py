@@ -71,19 +71,22 @@ def test_files_that_cannot_be_written_are_named_first(tmp_path, monkeypatch):
 
 
 def test_two_tournaments_are_told_apart(tmp_path):
-    before = hosted(tmp_path / "before", "kuhn_poker", 40)
-    live = {"a": First(), "b": First(), "c": RandomAgent()}
-    now = hosted(tmp_path / "now", "kuhn_poker", 40, live=live)
-    assert difference.read(tmp_path / "before").standings[0].payoff == before.standings[0].payoff
+    hosted(tmp_path / "before", "kuhn_poker", 40)
+    hosted(tmp_path / "now", "kuhn_poker", 40, live={"a": First(), "b": First(), "c": RandomAgent()})
+    hosted(tmp_path / "other", "kuhn_poker", 40, seed=1, live={"a": First(), "b": First(), "c": RandomAgent()})
+    before, now, other = (difference.read(tmp_path / name) for name in ("before", "now", "other"))
     changes = {(change.agent, change.other): change for change in difference.difference(now, before)}
     assert set(changes) == {("a", None), ("b", None), ("a", "b"), ("b", "a")}
-    change = changes["a", None]
-    assert change.difference.mean == pytest.approx(now.standings[0].payoff.mean - before.standings[0].payoff.mean)
+    change = changes["a", "b"]
+    assert change.difference.mean == pytest.approx(now.report.against[0][1].mean - before.report.against[0][1].mean)
     assert change.difference.low < change.difference.mean < change.difference.high
-    assert all(same.difference.mean == 0 for same in difference.difference(now, now))
-    leduc = hosted(None, "leduc_poker", 2)
+    assert change.difference.n == 40  # deals, one by one
+    assert all(same.difference[:3] == (0, 0, 0) for same in difference.difference(now, now))
+    apart = {(change.agent, change.other): change for change in difference.difference(other, before)}["a", "b"]
+    assert apart.difference.n == 80  # on other deals, match by match
+    hosted(tmp_path / "leduc", "leduc_poker", 2)
     with pytest.raises(UserError, match="is on leduc_poker"):
-        difference.difference(leduc, before)
+        difference.difference(difference.read(tmp_path / "leduc"), before)
 
 
 def test_the_command_exports_and_compares(tmp_path, capsys):
