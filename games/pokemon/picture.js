@@ -94,6 +94,7 @@ function picture(match, n, chosen) {
     chosen,
     trapped: side.active.map((_, slot) => Boolean(side.activeRequest?.active?.[slot]?.trapped)),
     forced: side.active.map((_, slot) => Boolean(side.activeRequest?.forceSwitch?.[slot])),
+    happened: [...tracker.happened.before, ...tracker.happened.now],
     weather: tracker.weather,
     fields: tracker.fields,
     sides: [

@@ -14,7 +14,7 @@ const species = (dex, member) => dex.species.get(member.species).name;
 function member(one, dex, slots, picking) {
   const parts = [`${one.number} ${species(dex, one)}`];
   if (one.slot >= 0) parts.push(slots > 1 ? `in slot ${LETTER[one.slot]}` : 'in play');
-  if (one.picked) parts.push(`picked as ${one.picked}`);
+  if (picking && one.picked) parts.push(`picked as ${one.picked}`);
   if (one.own && !one.brought && !picking) parts.push('not brought');
   parts.push(one.fainted ? 'fainted' : one.own ? `${one.health}/${one.stats.hp} HP` : `${one.health}% HP`);
   if (one.status) parts.push(one.status);
@@ -45,6 +45,7 @@ function asked(seen) {
 
 function text(seen, dex, acts) {
   const lines = [asked(seen)];
+  if (seen.happened.length) lines.push(`Just before: ${seen.happened.map(([seat, words]) => `${seat === seen.seat ? 'your' : 'their'} ${words}`).join('; ')}.`);
   const field = [];
   if (seen.weather) field.push(`${name(dex, seen.weather.id)} (${turns(seen.turn - seen.weather.since)} ago)`);
   for (const [id, since] of Object.entries(seen.fields)) field.push(`${name(dex, id)} (${turns(seen.turn - since)} ago)`);

@@ -29,6 +29,7 @@ class Tracker {
     this.turn = 0;
     this.weather = null; // {id, since}
     this.fields = {}; // id -> turn it began
+    this.happened = {before: [], now: []}; // in the last turn and in this one: [seat, in words]
     this.sides = battle.sides.map(side => ({conditions: {}, mons: [], active: side.active.map(() => null), terastallized: false}));
   }
 
@@ -76,7 +77,14 @@ class Tracker {
     else if (kind !== '-enditem' && !mon.itemKnown) [mon.item, mon.itemKnown] = [what, true]; // a berry that was eaten heals only then
   }
 
-  onturn(turn) { this.turn = Number(turn); }
+  onturn(turn) {
+    this.turn = Number(turn);
+    this.happened = {before: this.happened.now, now: []};
+  }
+
+  note(ident, words) {
+    this.happened.now.push([seatOf(ident), `${this.dex.species.get(this.at(ident).species).name} ${words}`]);
+  }
 
   onpoke(player, words) { this.sides[seatOf(player)].mons.push(this.fresh(words)); }
 
@@ -117,8 +125,12 @@ class Tracker {
     if (mon) Object.assign(mon, {species: mon.base, boosts: {...NO_BOOSTS}, volatiles: {}, types: null, last: ''});
   }
 
-  onswitch(ident, words, condition) { this.enter(ident, words, condition); }
-  ondrag(ident, words, condition) { this.enter(ident, words, condition); }
+  onswitch(ident, words, condition) {
+    this.enter(ident, words, condition);
+    this.note(ident, 'came in');
+  }
+
+  ondrag(ident, words, condition) { this.onswitch(ident, words, condition); }
 
   onreplace(ident, words) { // an illusion ends: what was seen of it since it came in was of another
     const disguise = this.at(ident);
@@ -140,12 +152,14 @@ class Tracker {
   on_terastallize(ident, type) {
     const mon = this.at(ident);
     mon.tera = mon.terastallized = type;
+    this.note(ident, `became ${type}`);
     this.sides[seatOf(ident)].terastallized = true;
   }
 
   onfaint(ident) {
     const side = this.sides[seatOf(ident)];
     const mon = this.at(ident);
+    this.note(ident, 'fainted');
     Object.assign(mon, {hp: 0, status: ''});
     this.leave(mon);
     side.active = side.active.map(other => (other === mon ? null : other));
@@ -189,6 +203,7 @@ class Tracker {
   onmove(ident, name, _target, ...rest) {
     const mon = this.at(ident);
     const move = this.dex.moves.get(name);
+    if (mon) this.note(ident, `used ${move.name}`);
     if (!mon || move.isZ || move.isMax || mon.volatiles.transform !== undefined) return;
     if (rest.some(word => word.startsWith('[from]') && !word.includes('lockedmove'))) return; // called by another move
     mon.moves.set(move.id, (mon.moves.get(move.id) || 0) + 1);

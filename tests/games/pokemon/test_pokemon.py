@@ -93,7 +93,9 @@ def test_what_has_been_used_is_shown() -> None:
     assert garchomp["item"] == "lifeorb" or not garchomp["itemKnown"]  # recoil is told only where something was hit
     assert garchomp["ability"] == ""
     assert "tailwind" in theirs["conditions"]
-    assert re.search(r"Their side \(Tailwind", look("texts", [(battle, 0)])[0][0])
+    text = look("texts", [(battle, 0)])[0][0]
+    assert re.search(r"Their side \(Tailwind", text)
+    assert re.search("Just before: .*your Garchomp used Protect; their Talonflame used Tailwind; their Garchomp used Earthquake", text)
     rockslide = 24
     battle.history.append([(0, [rockslide, 9]), (1, [rockslide, tailwind])])
     advance([battle])
