@@ -42,7 +42,7 @@ function own(pokemon, k, seat) {
     tera: pokemon.teraType || '',
     terastallized: Boolean(pokemon.terastallized),
     boosts: pokemon.boosts,
-    volatiles: Object.keys(pokemon.volatiles),
+    volatiles: [...Object.keys(pokemon.volatiles), ...(pokemon.transformed ? ['transform'] : [])],
     since: pokemon.activeTurns,
     moves: pokemon.moveSlots.map(slot => ownMove(slot, request, last)),
   };
@@ -52,12 +52,13 @@ function own(pokemon, k, seat) {
 function foe(mon, k, active, dex, turn) {
   const slot = active.indexOf(mon);
   const species = dex.species.get(mon.species);
+  const changed = mon.terastallized && mon.terastallized !== 'Stellar';
   return {
     own: false,
     number: k + 1,
     species: species.id,
     level: mon.level,
-    types: mon.terastallized ? [mon.terastallized] : mon.types || species.types,
+    types: changed ? [mon.terastallized] : mon.types || species.types,
     hp: mon.hp,
     health: Math.round(100 * mon.hp),
     fainted: mon.hp === 0,

@@ -5,6 +5,7 @@
 const {Teams, toID} = require('@pkmn/sim');
 
 const NO_BOOSTS = {atk: 0, def: 0, spa: 0, spd: 0, spe: 0, accuracy: 0, evasion: 0};
+const STRIKES_LATER = ['futuresight', 'doomdesire']; // they lie on a place, not on who uses them
 const effect = words => toID((words || '').replace(/^(move|ability|item): ?/, ''));
 const seatOf = ident => Number(ident[1]) - 1;
 const slotOf = ident => (ident[2] === ':' ? -1 : ident.charCodeAt(2) - 97);
@@ -66,15 +67,19 @@ class Tracker {
   /** Who had an item or ability to which an event is put down. */
   reveal(kind, words) {
     const from = words.find(word => word.startsWith('[from] ability:') || word.startsWith('[from] item:'));
-    if (!from || !/^p\d/.test(words[0] || '')) return;
-    const of = words.find(word => word.startsWith('[of] '));
+    if (!from) return;
     const what = effect(from.slice(7));
-    const traced = what === 'trace' && kind === '-ability';
-    const mon = this.at(of && !traced ? of.slice(5) : words[0]);
-    if (traced && of && this.at(of.slice(5))) this.at(of.slice(5)).ability = toID(words[1]);
+    const of = words.find(word => word.startsWith('[of] '))?.slice(5);
+    const traced = kind === '-ability' && what === 'trace';
+    // [of] names whose ability or item it is, or where it is that of who is healed or gets an item, from whom that came
+    const other = traced || (kind === '-heal' && what !== 'hospitality') || (kind === '-item' && what !== 'frisk');
+    const ident = of && !other ? of : words[0];
+    const mon = /^p\d/.test(ident) && this.at(ident);
+    if (traced && of && this.at(of)) this.at(of).ability = toID(words[1]);
     if (!mon) return;
+    if (traced) mon.returns = what; // when it leaves
     if (from.startsWith('[from] ability')) mon.ability = mon.ability || what;
-    else if (kind !== '-enditem' && !mon.itemKnown) [mon.item, mon.itemKnown] = [what, true]; // a berry that was eaten heals only then
+    else if (mon.item || !mon.itemKnown) [mon.item, mon.itemKnown] = [what, true]; // else it has just been used up
   }
 
   onturn(turn) {
@@ -109,43 +114,63 @@ class Tracker {
     return Object.assign(mon, {name, ...details(words), base: species, seen: true});
   }
 
-  enter(ident, words, condition) {
+  enter(ident, words, condition, from = '') {
     const side = this.sides[seatOf(ident)];
     const slot = slotOf(ident);
+    const passed = this.passed(side.active[slot], from);
     this.leave(side.active[slot]);
     const mon = this.known(side, nameOf(ident), words);
     this.leave(mon);
+    const {hp, status, moves, ability, item, itemKnown} = mon;
+    mon.entered = {hp, status, moves: new Map(moves), ability, item, itemKnown}; // as it is, should this be another in its likeness
+    Object.assign(mon, passed);
     // who stands in another slot and turns out not to be this one is somebody's illusion
     side.active = side.active.map((other, k) => (k === slot ? mon : other === mon ? {...mon, name: ''} : other));
     mon.since = this.turn;
     if (condition) Object.assign(mon, health(condition));
   }
 
-  leave(mon) {
-    if (mon) Object.assign(mon, {species: mon.base, boosts: {...NO_BOOSTS}, volatiles: {}, types: null, last: ''});
+  /** What who goes leaves to who comes. */
+  passed(mon, from) {
+    if (from.includes('Baton Pass')) return {boosts: {...mon.boosts}, volatiles: {...mon.volatiles}};
+    return from.includes('Shed Tail') ? {volatiles: {substitute: this.turn}} : {};
   }
 
-  onswitch(ident, words, condition) {
-    this.enter(ident, words, condition);
+  leave(mon) {
+    if (!mon) return;
+    if (mon.returns !== undefined) [mon.ability, mon.returns] = [mon.returns, undefined];
+    Object.assign(mon, {species: mon.base, boosts: {...NO_BOOSTS}, volatiles: {}, types: null, last: ''});
+  }
+
+  onswitch(ident, words, condition, from) {
+    this.enter(ident, words, condition, from);
     this.note(ident, 'came in');
   }
 
   ondrag(ident, words, condition) { this.onswitch(ident, words, condition); }
 
-  onreplace(ident, words) { // an illusion ends: what was seen of it since it came in was of another
+  onreplace(ident, words) { // an illusion ends: what has been seen of it since it came in was of another
     const disguise = this.at(ident);
-    const {hp, status, boosts, volatiles, since} = disguise;
+    const {hp, status, boosts, volatiles, since, entered} = disguise;
+    Object.assign(disguise, entered);
     this.enter(ident, words);
     Object.assign(this.at(ident), {hp, status, boosts, volatiles, since});
   }
 
-  ondetailschange(ident, words) { const mon = this.at(ident); Object.assign(mon, details(words), {base: details(words).species}); }
+  ondetailschange(ident, words) {
+    const {species, level} = details(words);
+    const {abilities} = this.dex.species.get(species);
+    Object.assign(this.at(ident), {species, level, base: species});
+    if (Object.keys(abilities).length === 1) Object.assign(this.at(ident), {ability: toID(abilities[0]), returns: undefined}); // its only one
+  }
+
   on_formechange(ident, words) { this.at(ident).species = details(words).species; }
   on_mega(ident) { this.at(ident).volatiles.mega = this.turn; }
 
   on_transform(ident, other) {
     const mon = this.at(ident);
-    Object.assign(mon, {species: this.at(other).species, types: this.at(other).types, boosts: {...this.at(other).boosts}});
+    const {species, types, boosts, ability} = this.at(other);
+    Object.assign(mon, {species, types, boosts: {...boosts}, ability, returns: mon.ability});
     mon.volatiles.transform = this.turn;
   }
 
@@ -206,6 +231,7 @@ class Tracker {
     if (mon) this.note(ident, `used ${move.name}`);
     if (!mon || move.isZ || move.isMax || mon.volatiles.transform !== undefined) return;
     if (rest.some(word => word.startsWith('[from]') && !word.includes('lockedmove'))) return; // called by another move
+    delete mon.volatiles.twoturnmove;
     mon.moves.set(move.id, (mon.moves.get(move.id) || 0) + 1);
     mon.last = move.id;
   }
@@ -216,10 +242,13 @@ class Tracker {
     if (id === 'typechange' && type && !type.startsWith('[')) mon.types = type.split('/');
     else if (id === 'typeadd') mon.types = [...(mon.types || this.dex.species.get(mon.species).types), type];
     else if (/^perish\d$/.test(id)) mon.volatiles.perishsong = this.turn;
-    else mon.volatiles[id] = this.turn;
+    else if (!STRIKES_LATER.includes(id)) mon.volatiles[id] = this.turn;
   }
 
   on_end(ident, words) { const mon = this.at(ident); if (mon) delete mon.volatiles[effect(words)]; }
+  on_prepare(ident) { this.at(ident).volatiles.twoturnmove = this.turn; }
+  on_anim(ident) { delete this.at(ident).volatiles.twoturnmove; } // it strikes in the turn it began
+  oncant(ident) { delete this.at(ident).volatiles.mustrecharge; }
   on_mustrecharge(ident) { this.at(ident).volatiles.mustrecharge = this.turn; }
 
   on_weather(words, upkeep) {

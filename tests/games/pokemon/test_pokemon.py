@@ -202,6 +202,40 @@ def test_slots_one_after_the_other_make_the_same_battle() -> None:
         one.apply(pairs)
 
 
+@pytest.mark.vgc
+@pytest.mark.parametrize("spec", [f"{VGC}(teams=64)", "pokemon:gen9randomdoublesbattle", "pokemon:gen8randombattle"])
+def test_what_is_read_from_messages_is_so(spec: str) -> None:
+    game = registry.game(spec)
+    assert isinstance(game, Pokemon)
+    rows, boards, met = np.arange(3), PokemonBoards(game, 3), 0
+    boards.start(rows, fold(11, rows))
+    for k in range(60):
+        row, seat = boards.acting()
+        if not len(row):
+            break
+        for battle in [boards.battles[r] for r in set(row.tolist())]:
+            pictures = look("pictures", [(battle, 0), (battle, 1)])[0]
+            for me in (0, 1):
+                own = {one["slot"]: one for one in pictures[me]["sides"][0]["team"] if one["slot"] >= 0}
+                seen = {one["slot"]: one for one in pictures[1 - me]["sides"][1]["team"] if one["slot"] >= 0}
+                assert own.keys() == seen.keys()
+                if any("zor" in one["species"] for one in pictures[me]["sides"][0]["team"]):
+                    continue  # an illusion is not what it seems
+                for slot, one in own.items():
+                    other, met = seen[slot], met + 1
+                    for what in ("status", "boosts", "level", "terastallized"):
+                        assert one[what] == other[what], (what, one, other)
+                    assert sorted(one["types"]) == sorted(other["types"])
+                    assert abs(one["hp"] - other["hp"]) <= 0.01
+                    assert one["item"] == other["item"] or not other["itemKnown"]
+                    assert one["ability"] == other["ability"] or not other["ability"] or "transform" in other["volatiles"]
+                    assert {move["id"] for move in other["moves"]} <= {move["id"] for move in one["moves"]}
+        views = boards.views(row, seat)
+        boards.step(row, seat, at_random(views, boards.legal(row, seat), fold(12, k, row, seat)))
+    assert met > 50
+    assert not boards.broken
+
+
 class Disturbed(RandomAgent):
     """Kills a worker at its ``at``-th decision."""
 
