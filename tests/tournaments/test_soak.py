@@ -19,12 +19,12 @@ from tournaments.store import INDEX, RESULTS
 pytestmark = pytest.mark.soak
 
 
-@pytest.mark.parametrize("form", ["round-robin", "swiss"])
-def test_fifty_kills_change_nothing(tmp_path, capsys, form):
+@pytest.mark.parametrize(("form", "rounds"), [("round-robin", "80"), ("swiss", "15")])
+def test_kills_change_nothing(tmp_path, capsys, form, rounds):
     agents = "random,tests.tournaments.players:Slow,tests.tournaments.players:First"
-    words = ["tournament", form, "--game", "connect_four", "--agents", agents, "--rounds", "40", "--in-flight", "8", "--resume"]
-    sizes = []
-    for kill in range(50):
+    words = ["tournament", form, "--game", "connect_four", "--agents", agents, "--rounds", rounds, "--in-flight", "8", "--resume"]
+    sizes, alive = [], 0
+    for kill in range(25):
         out = ["--out", str(tmp_path / "hit")]
         command = [sys.executable, "-c", "from marl_llm.cli import run; run()", *words, *out]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | {"SLOW_S": "0.01"})
@@ -33,13 +33,14 @@ def test_fifty_kills_change_nothing(tmp_path, capsys, form):
         while process.poll() is None and time.monotonic() < begun + 20 and not (record.exists() and record.stat().st_size > before):
             time.sleep(0.01)
         time.sleep(uniform(1, kill))
+        alive += process.poll() is None
         process.kill()
         process.wait(10)
         sizes.append(record.stat().st_size)
         if kill % 7 == 3:  # now and then the machine dies too, and takes the end of both files
             os.truncate(record, max(0, sizes[-1] - 50))
             (tmp_path / "hit" / INDEX).unlink()
-    assert sizes[-1] > sizes[0]
+    assert alive > 15  # in the midst of it
     reports = []
     for folder in ("hit", "whole"):
         assert main([*words, "--out", str(tmp_path / folder), "--json"]) == 0
