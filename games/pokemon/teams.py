@@ -6,17 +6,14 @@ next one, so that an agent trained on four teams has met those of the agent trai
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from subprocess import run
 
-from games.pokemon.install import installed, node
 from games.pokemon.paste import pack, read_paste, unpack
+from games.pokemon.worker import known
 from marl_llm.errors import UserError
 
 DATA = Path(__file__).parent / "data"
@@ -82,11 +79,7 @@ def legal(packed: Sequence[str], format: str) -> tuple[str, ...]:
 
 def judge(packed: Sequence[str], format: str) -> list[Judgement]:
     """What the simulator says of every team; UserError for a format that it does not have."""
-    asked = json.dumps([{"format": format, "team": team} for team in packed])
-    packages = {**os.environ, "NODE_PATH": str(installed() / "node_modules")}
-    script = str(Path(__file__).with_suffix(".js"))
-    done = run([node(), script], input=asked, capture_output=True, text=True, check=True, env=packages)
-    answers = json.loads(done.stdout)
-    if any("unknown" in answer for answer in answers):
+    answers = known("teams", format=format, teams=list(packed))
+    if answers is None:
         raise UserError(f"the simulator has no format {format!r}; try {MAIN}")
     return [Judgement(answer.get("team", ""), tuple(answer.get("problems", ()))) for answer in answers]

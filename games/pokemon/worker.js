@@ -33,6 +33,7 @@ function serve() {
   const {text, label} = require('./text');
   const {vector, LAYOUT, SIZE} = require('./vector');
   const {dex} = require('./dex');
+  const {judge} = require('./teams');
   const {samples} = require('./logs');
   const matches = new Map();
 
@@ -79,6 +80,7 @@ function serve() {
     battles: ({battles}) => battles.map(advance),
     facts: ({format}) => facts(format),
     dex: ({format}) => dex(format),
+    teams: ({format, teams}) => judge(format, teams),
     formats: () => formats(),
     layout: () => LAYOUT,
   };
