@@ -176,6 +176,8 @@ def test_frozen_opponents_are_not_learned_from():
     class Kept:
         """A league of one random player."""
 
+        members = ()
+
         def add(self, player, step):
             self.added = step
 

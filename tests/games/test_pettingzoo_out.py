@@ -22,7 +22,7 @@ from marl_llm.play import play
 from marl_llm.records import Batch
 from tests.games.zoo import Circle, Field
 
-FAMILIES = {"openspiel", "pettingzoo", "gymnasium", "textarena"}
+FAMILIES = {"openspiel", "pettingzoo", "gymnasium", "textarena", "pokemon"}
 BEYOND_DEV = {"foraging"}
 SMALLER = {"ising": "ising(side=4)", "squeeze": "squeeze(seats=10)"}
 BUILT_IN = sorted(SMALLER.get(name, name) for name in set(catalogue()["games"]) - FAMILIES - BEYOND_DEV)
