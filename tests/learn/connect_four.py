@@ -26,7 +26,7 @@ from marl_llm.records import Batch
 
 GAME = "connect_four"
 SETTINGS = PPO(
-    sampler=SelfPlay(matches=512, opening=7), hidden=(128, 128), minibatch=512, epochs=4, lr=1e-3, entropy=0.02, alpha=0.1, proximal=1.0
+    sampler=SelfPlay(matches=2048, opening=7), hidden=(256, 256), minibatch=2048, epochs=4, lr=1e-3, entropy=0.02, alpha=0.1, proximal=1.0
 )
 MEASUREMENTS = 12
 
