@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from algorithms.samplers import Around, Groups, as_player
 from marl_llm.agent import Agent, Decision, Immediate, Request, answer
 from marl_llm.agents.talking import TalkingAgent
 from marl_llm.algorithm import Setup, Unsuitable
+from marl_llm.errors import within
 from marl_llm.matches import Match
 from marl_llm.ragged import segment_sum
 from marl_llm.records import Batch
@@ -59,6 +61,9 @@ class Exits(Around):
     inner: Sampler = ONE_EACH
     exits: int = 4
     """Turns of a seat at which its match is left, drawn among all but its last."""
+
+    def __post_init__(self) -> None:
+        within("sampler", self, 1, inf, "exits")
 
     def companions(self, agent: Agent) -> Mapping[str, Agent]:
         decider = agent.chooser if isinstance(agent, TalkingAgent) else agent

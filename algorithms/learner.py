@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from algorithms.losses import Anneal
 from algorithms.parts import Choices, Credited, Learner, Loss, Policy
 from marl_llm.checkpoint import load_json, load_tensors, save_json, save_tensors
+from marl_llm.errors import within
 from marl_llm.records import Batch
 from marl_llm.seeding import generator
 
@@ -38,6 +40,10 @@ class Adam(Learner):
     """Largest norm of the gradient."""
     critic: float = 0.5
     """Weight of the critic's squared error, where the credit has a critic."""
+
+    def __post_init__(self) -> None:
+        within("learner", self, 1, inf, "epochs", "minibatch", "tokens")
+        within("learner", self, 0, inf, "clip", "critic")
 
     def start(self, policy: Policy, loss: Loss, horizon: int, seed: int) -> GradientLearner:
         return GradientLearner(self, policy, loss, horizon, seed)

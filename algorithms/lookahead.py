@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from algorithms.parts import Memory, Sampler
 from algorithms.samplers import Around, Groups
 from marl_llm.agent import OK
 from marl_llm.algorithm import Setup
+from marl_llm.errors import within
 from marl_llm.matches import Match
 from marl_llm.ragged import Ragged, padded
 from marl_llm.records import Batch
@@ -47,6 +49,10 @@ class Lookahead(Around):
     """Share of the deals that branch, in successive stages; the others are sampled plainly."""
     stage: int = 50
     """Iterations of a stage."""
+
+    def __post_init__(self) -> None:
+        within("sampler", self, 1, inf, "leaves", "moves", "stage")
+        within("sampler", self, 0, 1, "least", "gap", "alike")
 
     @property
     def reads(self) -> tuple[str, ...]:

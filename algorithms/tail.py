@@ -14,6 +14,7 @@ as 1 in both places, which the paper's code says of the second.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from algorithms.estimators import Estimator
 from algorithms.groups import Floats, Rows, cell_deviation, cell_sum, combined, group_of, once, ranked
 from algorithms.parts import Memory
+from marl_llm.errors import within
 from marl_llm.records import Batch
 
 
@@ -34,6 +36,10 @@ class Tail(Estimator):
     high: float = 0.9
     weight: float = 1.5
     rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        within("estimator", self, 1, inf, "bundle")
+        within("estimator", self, 0, 1, "low", "high", "rate")
 
     def estimate(self, rows: Rows, memory: Memory) -> Floats:
         side, bundle = group_of(rows.batch, "seat", ("game", "seat")), self._bundles(rows.batch)

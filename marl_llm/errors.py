@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from math import inf
 
 
 class UserError(Exception):
@@ -23,3 +24,11 @@ def unknown(kind: str, value: str, known: Iterable[str]) -> UserError:
     near = get_close_matches(value, names, n=3, cutoff=0.4)
     hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(names) or 'none (is the extra installed?)'}"
     return UserError(f"unknown {kind} {value!r}; {hint}")
+
+
+def within(part: str, settings: object, low: float, high: float, *names: str) -> None:
+    """UserError for one of the settings ``names`` that is not from ``low`` to ``high``."""
+    for name in names:
+        if not low <= (value := getattr(settings, name)) <= high:
+            expected = f"at least {low:g}" if high == inf else f"{low:g} to {high:g}"
+            raise UserError(f"{part}.{name} is {value}; expected {expected}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from algorithms.losses import Clipped
 from algorithms.recipes.grpo import recipe as grpo
 from algorithms.shaping_peers import Confidence
+from marl_llm.errors import within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +18,9 @@ class Followed(Clipped):
 
     follow: float = 0.005
     """Share of the policy that the copy takes on an iteration."""
+
+    def __post_init__(self) -> None:
+        within("loss", self, 0, 1, "follow")
 
     @property
     def reference(self) -> float | None:
