@@ -14,7 +14,7 @@ from itertools import permutations
 import numpy as np
 
 from algorithms.groups import cell_mean, combined, group_of
-from algorithms.parts import PLAYER, Memory, RewardTransform, Sampler
+from algorithms.parts import PLAYER, Memory, OutcomeTransform, Sampler
 from marl_llm.algorithm import Requires, Setup, Unsuitable
 from marl_llm.errors import UserError
 from marl_llm.matches import Match, self_play
@@ -47,16 +47,8 @@ class Candidates(Sampler):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WinRate(RewardTransform):
+class WinRate(OutcomeTransform):
     """In the outcome's place the share of its opponents on the deal that a candidate's outcome is above, ties half."""
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return ("seat.outcome",)
-
-    @property
-    def writes(self) -> tuple[str, ...]:
-        return ("seat.outcome",)
 
     def channels(self, batch: Batch, units: Mapping[str, float], memory: Memory) -> Batch:
         told, of = np.unique(batch.tag(TAG).astype(str), return_inverse=True)

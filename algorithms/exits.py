@@ -15,7 +15,7 @@ import numpy as np
 
 from algorithms.forks import Played
 from algorithms.groups import group_of, learning
-from algorithms.parts import PLAYER, Memory, RewardTransform, Sampler
+from algorithms.parts import PLAYER, Memory, OutcomeTransform, Sampler
 from algorithms.samplers import Around, Groups, as_player
 from marl_llm.agent import Agent, Decision, Immediate, Request, answer
 from marl_llm.agents.talking import TalkingAgent
@@ -101,17 +101,9 @@ class Exits(Around):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decaying(RewardTransform):
+class Decaying(OutcomeTransform):
     """The outcome of the k-th winning trajectory of a seat on a deal becomes 2^(1 - k), counted from the earliest exit to the whole match;
     that of all others 0."""
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return ("seat.outcome",)
-
-    @property
-    def writes(self) -> tuple[str, ...]:
-        return ("seat.outcome",)
 
     def channels(self, batch: Batch, units: Mapping[str, float], memory: Memory) -> Batch:
         order = np.asarray([float(told) if told else np.inf for told in batch.tag(TAG)])[batch.up("seat", "match")]

@@ -92,6 +92,19 @@ class RewardTransform(Part):
 
 
 @dataclass(frozen=True)
+class OutcomeTransform(RewardTransform):
+    """One that makes another outcome of a match's outcomes."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("seat.outcome",)
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        return ("seat.outcome",)
+
+
+@dataclass(frozen=True)
 class Credited:
     """What a credit says of a batch. ``advantage`` is float64, one a turn, or one a token where tokens are told apart;
     ``target``, of the same shape, is what a critic should have said, where the method has one; ``group``, a number for every turn, says

@@ -9,7 +9,7 @@ import numpy as np
 
 from algorithms.columns import REFERENCE
 from algorithms.groups import Floats, Key, cell_mean, cell_sum, group_of, learning, ranked, trajectory_mean
-from algorithms.parts import Memory, RewardTransform
+from algorithms.parts import Memory, OutcomeTransform, RewardTransform
 from algorithms.shaping import won
 from marl_llm.records import Batch
 
@@ -70,19 +70,11 @@ class Confidence(RewardTransform):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Diversity(RewardTransform):
+class Diversity(OutcomeTransform):
     """MultiRole-R1's mixture (arXiv 2507.20187): r = share x outcome + (1 - share) x diversity, so that a group that all won still
     compares. Diversity is ``diversity`` below, our reading for games of the paper's lexical measures."""
 
     share: float = 0.9
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return ("seat.outcome",)
-
-    @property
-    def writes(self) -> tuple[str, ...]:
-        return ("seat.outcome",)
 
     def channels(self, batch: Batch, units: Mapping[str, float], memory: Memory) -> Batch:
         varied = trajectory_mean(batch.with_columns(**{"turn.diversity": diversity(batch)}), "turn.diversity")

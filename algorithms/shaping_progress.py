@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.groups import Floats, cell_sum, combined, group_of, learning
-from algorithms.parts import Memory, RewardTransform
+from algorithms.parts import Memory, OutcomeTransform
 from algorithms.shaping import won
 from marl_llm.ragged import spans
 from marl_llm.records import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress(RewardTransform):
+class Progress(OutcomeTransform):
     """In the outcome's place."""
 
     most: float = 0.6
@@ -33,14 +33,6 @@ class Progress(RewardTransform):
     neighbours: float = 0.5
     """Distance within which two standardised winners are neighbours."""
     above: float = 0.0
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return ("seat.outcome",)
-
-    @property
-    def writes(self) -> tuple[str, ...]:
-        return ("seat.outcome",)
 
     def channels(self, batch: Batch, units: Mapping[str, float], memory: Memory) -> Batch:
         right, counted, group = won(batch, self.above), learning(batch), group_of(batch, "seat", ("deal", "seat"))

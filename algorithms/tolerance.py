@@ -8,26 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from algorithms.groups import Floats, cell_max, group_of, learning
-from algorithms.parts import Memory, RewardTransform
+from algorithms.parts import Memory, OutcomeTransform
 from marl_llm.records import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tolerance(RewardTransform):
+class Tolerance(OutcomeTransform):
     """In the outcome's place a grade in [0, 1] of its relative error e = (best - outcome) / |best|, best among the seat's matches on the
     deal: 1 up to ``close``, 0 from ``far`` on. The paper's error is that of a number to the true one; a deal's best outcome in its place
     is our reading."""
 
     close: float = 0.05
     far: float = 0.2
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return ("seat.outcome",)
-
-    @property
-    def writes(self) -> tuple[str, ...]:
-        return ("seat.outcome",)
 
     def channels(self, batch: Batch, units: Mapping[str, float], memory: Memory) -> Batch:
         value, counted = batch["seat.outcome"], learning(batch)
